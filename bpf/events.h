@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#ifndef TUPLEWATCH_EVENTS_H
+#define TUPLEWATCH_EVENTS_H
+
+/*
+ * The contract between the kernel programs and the daemon. Each record in a ring is one of the
+ * *_event structs below; `npm run gen` reads them from an object's BTF and writes the TypeScript
+ * layouts, so nothing here is repeated by hand.
+ *
+ * Addresses are always 16 bytes in network order, IPv4 as ::ffff:a.b.c.d. Ports are in host order.
+ */
+
+enum event_type {
+	EVENT_TYPE_CONNECT = 1,
+	EVENT_TYPE_CHALLENGE_ACK = 2,
+	EVENT_TYPE_CONNTRACK_INSERT_FAILED = 3,
+};
+
+/* How the process in the head was found: see "attribution" in the README's event table. */
+enum attribution {
+	ATTRIBUTION_NONE = 0,
+	ATTRIBUTION_CURRENT = 1,
+	ATTRIBUTION_SOCKET = 2,
+	ATTRIBUTION_FLOW_OWNER = 3,
+};
+
+/* Bits of event_head.inferred: fields that a backend concluded rather than read. */
+enum inferred {
+	INFERRED_RESULT = 1 << 0,
+	INFERRED_TRIGGER = 1 << 1,
+	INFERRED_SENT = 1 << 2,
+	INFERRED_CAUSE = 1 << 3,
+};
+
+struct process {
+	__u32 pid;
+	__u32 uid;
+	char comm[16];
+};
+
+struct event_head {
+	__u64 time_ns; /* CLOCK_BOOTTIME, or CLOCK_MONOTONIC where the kernel has no other */
+	__u64 netns_cookie;
+	__u64 cgroup_id;
+	__u32 netns_inum;
+	__u32 cpu;
+	struct process process;
+	__u16 type;	  /* enum event_type */
+	__u8 attribution; /* enum attribution */
+	__u8 pad;
+	__u32 inferred; /* enum inferred, or-ed */
+};
+
+struct endpoint {
+	__u8 address[16];
+	__u16 port;
+	__u16 pad;
+};
+
+struct tuple {
+	struct endpoint src;
+	struct endpoint dst;
+};
+
+/* How the socket came by its local port. */
+enum technique {
+	TECHNIQUE_PLAIN = 0,
+	TECHNIQUE_BOUND_PORT = 1,
+	TECHNIQUE_BIND_BEFORE_CONNECT = 2,
+	TECHNIQUE_BIND_ADDRESS_NO_PORT = 3,
+	TECHNIQUE_REUSEADDR = 4,
+};
+
+struct connect_event {
+	struct event_head head;
+	__u64 socket_cookie;
+	__u64 duration_ns;
+	struct endpoint local; /* port 0: the kernel had not chosen one */
+	struct endpoint peer;
+	__s32 error;	/* 0, or a positive errno; -1: not known */
+	__u16 protocol; /* IPPROTO_* */
+	__u16 family;	/* AF_* of the socket */
+	__u8 technique; /* enum technique */
+	__u8 syn_retransmits;
+	__u8 has_conflict; /* the three fields below are set */
+	__u8 pad;
+	struct endpoint conflict_local;
+	__u64 conflict_cookie;
+	struct process conflict_process; /* pid 0: connected before the daemon started */
+};
+
+enum trigger {
+	TRIGGER_OTHER = 0,
+	TRIGGER_RST = 1,
+	TRIGGER_SYN = 2,
+	TRIGGER_ACK_TOO_OLD = 3,
+	TRIGGER_ACK_TOO_NEW = 4,
+	TRIGGER_PAWS = 5,
+};
+
+enum sent {
+	SENT_UNKNOWN = 0,
+	SENT_YES = 1,
+	SENT_SOCKET_LIMITED = 2, /* tcp_invalid_ratelimit */
+	SENT_NETNS_LIMITED = 3,	 /* tcp_challenge_ack_limit */
+};
+
+struct challenge_ack_event {
+	struct event_head head;
+	__u64 socket_cookie;
+	struct endpoint local;
+	struct endpoint peer;
+	__u32 seq; /* of the segment that was challenged */
+	__u32 ack;
+	__u32 rcv_nxt; /* of the socket */
+	__u32 snd_una;
+	__u8 tcp_state;
+	__u8 trigger; /* enum trigger */
+	__u8 sent;    /* enum sent */
+	__u8 pad[5];
+};
+
+enum verdict {
+	VERDICT_DROPPED = 0,
+	VERDICT_RESOLVED = 1,
+};
+
+enum cause {
+	CAUSE_OTHER = 0,
+	CAUSE_CLASH = 1,
+	CAUSE_CHAIN_TOO_LONG = 2,
+	CAUSE_DYING = 3,
+	CAUSE_TABLE_FULL = 4,
+	CAUSE_NO_UNIQUE_TUPLE = 5,
+};
+
+enum nat {
+	NAT_NONE = 0,
+	NAT_SNAT = 1,
+	NAT_DNAT = 2,
+	NAT_BOTH = 3,
+};
+
+struct conntrack_insert_failed_event {
+	struct event_head head;
+	struct tuple original;
+	struct tuple reply;
+	__u16 protocol;
+	__u16 zone;
+	__u8 nat;     /* enum nat */
+	__u8 verdict; /* enum verdict */
+	__u8 cause;   /* enum cause */
+	__u8 pad;
+};
+
+#endif
