@@ -2,6 +2,8 @@
 #ifndef TUPLEWATCH_EVENTS_H
 #define TUPLEWATCH_EVENTS_H
 
+#include <linux/types.h>
+
 /*
  * The contract between the kernel programs and the daemon. Each record in a ring is one of the
  * *_event structs below; `npm run gen` reads them from an object's BTF and writes the TypeScript

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#ifndef TUPLEWATCH_GETTERS_H
+#define TUPLEWATCH_GETTERS_H
+
+/* Reading sockets, namespaces and addresses; each difference between kernels is in one getter. */
+
+#include "events.h"
+#include "kernel.h"
+
+static __always_inline void set_ipv4(struct endpoint *to, __be32 address)
+{
+	__u32 *words = (__u32 *)to->address;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = address;
+}
+
+static __always_inline void set_ipv6(struct endpoint *to, const struct in6_addr *address)
+{
+	__builtin_memcpy(to->address, address, sizeof(to->address));
+}
+
+static __always_inline struct net *sock_net(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net);
+}
+
+/* The namespace's cookie is a plain u64 from 5.15 (3d368ab87cf6); it is set before any socket. */
+static __always_inline void read_netns(struct event_head *head, struct net *net)
+{
+	head->netns_cookie = BPF_CORE_READ(net, net_cookie);
+	head->netns_inum = BPF_CORE_READ(net, ns.inum);
+}
+
+static __always_inline __u64 sock_cookie(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+}
+
+static __always_inline void read_current(struct event_head *head)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	head->process.pid = id >> 32;
+	head->process.uid = (__u32)bpf_get_current_uid_gid();
+	bpf_get_current_comm(head->process.comm, sizeof(head->process.comm));
+	head->attribution = ATTRIBUTION_CURRENT;
+}
+
+/* What a full socket tells of its owner: no process, but the user and the cgroup it was made in. */
+static __always_inline void read_socket_owner(struct event_head *head, struct sock *sk)
+{
+	head->process.uid = BPF_CORE_READ(sk, sk_uid.val);
+	head->cgroup_id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	head->attribution = ATTRIBUTION_SOCKET;
+}
+
+static __always_inline void read_local_address(struct endpoint *to, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		BPF_CORE_READ_INTO(to->address, sk, __sk_common.skc_v6_rcv_saddr);
+	else
+		set_ipv4(to, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+}
+
+static __always_inline void read_peer(struct endpoint *to, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		BPF_CORE_READ_INTO(to->address, sk, __sk_common.skc_v6_daddr);
+	else
+		set_ipv4(to, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	to->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+/*
+ * inet_sport outlives skc_num: tcp_set_state(CLOSE) calls inet_put_port(), which clears the
+ * latter, before the tracepoint fires.
+ */
+static __always_inline __u16 sock_local_port(struct sock *sk)
+{
+	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+}
+
+#endif
