@@ -1,0 +1,62 @@
+import { fromByteArray } from "ipaddr.js";
+import type { Endpoint, Process, Tuple } from "./events.gen.ts";
+
+const WILDCARD = /^(0\.0\.0\.0|::)$/;
+
+/** Text of a 16-byte address: dotted for ::ffff:a.b.c.d, else RFC 5952. */
+export function formatAddress(bytes: Uint8Array): string {
+  if (isMapped(bytes)) return bytes.subarray(12).join(".");
+  return fromByteArray([...bytes]).toString();
+}
+
+export function formatEndpoint({ address, port }: Endpoint): { address: string; port: number } {
+  return { address: formatAddress(address), port };
+}
+
+/** The local side of a socket: without what the kernel had not chosen yet. */
+export function formatLocal(local: Endpoint): { address?: string; port?: number } | undefined {
+  const address = formatAddress(local.address);
+  if (local.port !== 0) return { address, port: local.port };
+  return WILDCARD.test(address) ? undefined : { address };
+}
+
+export function formatTuple({ src, dst }: Tuple): object {
+  return { src: formatEndpoint(src), dst: formatEndpoint(dst) };
+}
+
+/** `tcp`, `udp` ...; a number where there is no usual name. */
+export function protocolName(protocol: number): string {
+  return PROTOCOL_NAMES[protocol] ?? String(protocol);
+}
+
+/** Absent when nobody is known; without pid and comm when only the socket's user is. */
+export function formatProcess({ pid, uid, comm }: Process): object {
+  return pid === 0 ? { uid } : { pid, comm, uid };
+}
+
+/** Names of the bits that are set; `names` by bit value. */
+export function bitNames(bits: number, names: Readonly<Record<number, string>>): string[] {
+  return Object.entries(names).flatMap(([bit, name]) => (bits & Number(bit) ? [name] : []));
+}
+
+/** Name of an enumerator; its number, should the kernel side be newer. */
+export function enumName(names: Readonly<Record<number, string>>, value: number): string {
+  return names[value] ?? String(value);
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  for (let at = 0; at < 10; at++) if (bytes[at] !== 0) return false;
+  return bytes[10] === 0xff && bytes[11] === 0xff;
+}
+
+// https://www.iana.org/assignments/protocol-numbers
+const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
+  1: "icmp",
+  6: "tcp",
+  17: "udp",
+  33: "dccp",
+  47: "gre",
+  58: "icmpv6",
+  132: "sctp",
+  136: "udplite",
+};

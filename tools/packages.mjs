@@ -1,0 +1,23 @@
+// Debian packages by what needs them; the README's table of requirements follows this list.
+export const packages = {
+  build: [
+    ["make", "builds the BPF programs"],
+    ["clang", "compiles the BPF programs"],
+    ["llvm", "strips the BPF objects (llvm-strip)"],
+    ["libbpf-dev", "libbpf.so.1 at run time, its BPF headers at build time"],
+    ["linux-libc-dev", "kernel headers for the BPF programs"],
+  ],
+  tests: [
+    ["clang-format", "checks the format of the C sources"],
+    ["bpftool", "proves what is attached and what is left behind"],
+    ["iproute2", "network namespaces for the faults that tests provoke"],
+    ["nftables", "NAT rules inside those namespaces"],
+    ["conntrack", "the kernel's conntrack counters, read independently"],
+    ["curl", "reads the HTTP interface as users do"],
+    ["gcc", "builds the C peer of the benchmarks and small fault programs"],
+    ["libc6-dev", "the same"],
+    ["python3", "raw packets for the faults that tests provoke"],
+    ["util-linux", "setpriv and unshare"],
+    ["libcap2-bin", "capsh"],
+  ],
+};

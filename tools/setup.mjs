@@ -1,0 +1,129 @@
+// Makes a fresh checkout ready to run: Debian packages, Node packages, BPF objects, TypeScript.
+// Plain JavaScript without dependencies, because it runs before anything is installed or built.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { packages } from "./packages.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const forTests = process.argv.includes("--tests");
+const MIN_NODE_MAJOR = 20;
+const ARCHITECTURES = ["x64", "arm64"];
+
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`);
+}
+
+function fail(text) {
+  process.stderr.write(`setup: error: ${text}\n`);
+  process.exit(1);
+}
+
+/** Runs a command quietly; on failure shows all it printed and ends. */
+function run(what, command, args, env = {}) {
+  const done = spawnSync(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  if (done.status === 0) return;
+  process.stderr.write(`${done.stdout ?? ""}${done.stderr ?? ""}`);
+  const why = done.error?.message ?? (done.signal ? `signal ${done.signal}` : `exit ${done.status}`);
+  fail(`${what} failed: ${command} ${args.join(" ")}: ${why}`);
+}
+
+function isInstalled(name) {
+  const query = spawnSync("dpkg-query", ["-W", "-f=${db:Status-Status}", name], {
+    encoding: "utf8",
+  });
+  return query.status === 0 && query.stdout === "installed";
+}
+
+function missingPackages() {
+  if (spawnSync("dpkg-query", ["--version"]).error) {
+    say("no dpkg here: not checking for packages (see the README for what is needed)");
+    return [];
+  }
+  const wanted = forTests ? [...packages.build, ...packages.tests] : packages.build;
+  return wanted.filter(([name]) => !isInstalled(name));
+}
+
+function checkHost() {
+  const major = Number(process.versions.node.split(".")[0]);
+  if (process.platform !== "linux") fail(`Linux is needed; this is ${process.platform}`);
+  if (major < MIN_NODE_MAJOR) {
+    fail(`Node ${MIN_NODE_MAJOR} or newer is needed; this is ${process.versions.node}`);
+  }
+  if (!ARCHITECTURES.includes(process.arch)) {
+    fail(`${process.arch} is not supported; supported: ${ARCHITECTURES.join(", ")}`);
+  }
+}
+
+function checkRoot(missing) {
+  if (process.getuid() === 0) return;
+  const needs = missing.map(([name, why]) => `installing the package ${name} (${why})`);
+  needs.push(
+    forTests
+      ? "the tests load BPF programs and make network namespaces"
+      : "loading BPF programs into the kernel (CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN)",
+  );
+  fail(`this needs root:\n${needs.map((need) => `  - ${need}`).join("\n")}\nRun it with sudo.`);
+}
+
+function installPackages(missing) {
+  if (missing.length === 0) return;
+  for (const [name, why] of missing) say(`installing ${name}: ${why}`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  run("reading the package lists", "apt-get", ["update", "-qq"], env);
+  const names = missing.map(([name]) => name);
+  run("installing packages", "apt-get", ["install", "-qq", "-y", "--no-install-recommends", ...names], env);
+}
+
+function installNodePackages() {
+  const stamp = join(root, "node_modules", ".tuplewatch-lock");
+  const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  say("installing Node packages (npm ci): package-lock.json is new here");
+  // koffi ships its binaries in packages of their own, so that no install script has to run.
+  run("npm ci", "npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+  writeFileSync(stamp, lock);
+}
+
+/** promtool alone, taken out of Debian's package: installing that would start a server. */
+function fetchPromtool() {
+  const target = join(root, "build", "tools");
+  if (existsSync(join(target, "usr/bin/promtool"))) return;
+  say("fetching promtool (from Debian's package prometheus, not installed): checks the metrics");
+  const download = join(root, "build", "download");
+  rmSync(download, { recursive: true, force: true });
+  mkdirSync(download, { recursive: true });
+  mkdirSync(target, { recursive: true });
+  const fetched = spawnSync("apt-get", ["download", "-qq", "prometheus"], { cwd: download, encoding: "utf8" });
+  if (fetched.status !== 0) {
+    run("reading the package lists", "apt-get", ["update", "-qq"]);
+    run("fetching prometheus", "sh", ["-c", `cd "${download}" && apt-get download -qq prometheus`]);
+  }
+  const archive = readdirSync(download).find((name) => name.endsWith(".deb"));
+  if (archive === undefined) fail("apt-get download prometheus left no .deb");
+  run("unpacking prometheus", "dpkg-deb", ["-x", join(download, archive), target]);
+  rmSync(download, { recursive: true, force: true });
+}
+
+function build() {
+  const first = !existsSync(join(root, "build", "src.tsbuildinfo"));
+  if (first) say("building the BPF programs and the TypeScript sources");
+  run("building the BPF programs", "make", ["--no-print-directory", "-s", "-C", "bpf"]);
+  if (forTests) run("building the test programs", "make", ["--no-print-directory", "-s", "-C", "test/programs"]);
+  run("compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-b"]);
+}
+
+checkHost();
+const missing = missingPackages();
+checkRoot(missing);
+installPackages(missing);
+installNodePackages();
+build();
+if (forTests) fetchPromtool();
