@@ -188,7 +188,7 @@ const LIBBPF = {
   bpf_prog_test_run_opts: [int, int, pointerTo("_Inout_ bpf_test_run_opts")],
 } as const satisfies Record<string, Signature>;
 
-/** syscall(2) and ioctl(2) are variadic in C; on Linux's 64-bit ABIs integers pass the same way. */
+/** fcntl, ioctl and syscall are variadic in C; Linux's 64-bit ABIs pass integers the same way. */
 const LIBC = {
   mmap: [handle, maybeHandle, size, int, int, int, long],
   munmap: [int, handle, size],
@@ -196,6 +196,7 @@ const LIBC = {
   vsnprintf: [int, memory, size, handle, memory],
   memcpy: [handle, memory, memory, size],
   close: [int, int],
+  fcntl: [int, int, int, long],
   poll: [int, memory, u64, int],
   clock_gettime: [int, int, memory],
   socket: [int, int, int, int],
@@ -303,22 +304,39 @@ export function registerPrintCallback(print: PrintCallback): Pointer {
   return koffi.register(print, "libbpf_print_fn_t *");
 }
 
+/** Tells once, after each `arm()`, that a descriptor became readable. */
 export interface Watch {
-  start(): void;
-  stop(): void;
+  arm(): void;
   close(): void;
   ref(): void;
   unref(): void;
 }
 
-/** Calls back on the event loop while a descriptor is readable (level-triggered). */
+/**
+ * Calls back on the event loop when a descriptor is readable, armed from the start. koffi calls
+ * outside of a Node callback scope, where neither promises nor process.nextTick get their turn:
+ * the immediate, run in the same turn of the loop, gives the callback an ordinary scope.
+ */
 export function watchReadable(fd: number, onReadable: () => void): Watch {
-  const poll = koffi.node.poll(fd, { readable: true }, onReadable);
+  let closed = false;
+  const onPoll = (): void => {
+    poll.stop();
+    setImmediate(() => {
+      if (!closed) onReadable();
+    });
+  };
+  const poll = koffi.node.poll(fd, { readable: true }, onPoll);
+  // a closed handle must not be touched: koffi then uses a null pointer
+  const unlessClosed = (act: () => void) => (): void => {
+    if (!closed) act();
+  };
   return {
-    start: () => poll.start({ readable: true }, onReadable),
-    stop: () => poll.stop(),
-    close: () => poll.close(),
-    ref: () => poll.ref(),
-    unref: () => poll.unref(),
+    arm: unlessClosed(() => poll.start({ readable: true }, onPoll)),
+    ref: unlessClosed(() => poll.ref()),
+    unref: unlessClosed(() => poll.unref()),
+    close: unlessClosed(() => {
+      closed = true;
+      poll.close();
+    }),
   };
 }

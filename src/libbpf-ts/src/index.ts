@@ -21,3 +21,8 @@ export {
   readIterator,
   type TestRunOptions,
 } from "./program.ts";
+export { RingBuffer } from "./ring.ts";
+export { RecordBatch } from "./ring-batch.ts";
+export type { DrainOptions, RecordHandler } from "./ring-drain.ts";
+export type { Subscription, WakeOptions } from "./ring-wake.ts";
+export { type RecordViews, recordViews } from "./views.ts";
