@@ -1,0 +1,28 @@
+export {
+  AttachType,
+  constantName,
+  MapFlag,
+  MapType,
+  ProgramType,
+  UpdateFlag,
+} from "./constants.ts";
+export { BpfError, errnoName } from "./errors.ts";
+export type { MapInfo, ProgramInfo } from "./info.ts";
+export { Link } from "./link.ts";
+export { BpfMap, type MapKey, possibleCpus } from "./map.ts";
+export type { MapBatch } from "./map-batch.ts";
+export { LoadedObject, type LoadOptions, OpenObject, type OpenOptions } from "./object.ts";
+export { OpenMap } from "./open-map.ts";
+export {
+  enableRunStats,
+  type KprobeOptions,
+  OpenProgram,
+  Program,
+  readIterator,
+  type TestRunOptions,
+} from "./program.ts";
+export { RingBuffer } from "./ring.ts";
+export { RecordBatch } from "./ring-batch.ts";
+export type { DrainOptions, RecordHandler } from "./ring-drain.ts";
+export type { Subscription, WakeOptions } from "./ring-wake.ts";
+export { type RecordViews, recordViews } from "./views.ts";

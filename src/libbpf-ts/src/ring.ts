@@ -1,0 +1,224 @@
+import { MapType } from "./constants.ts";
+import { BpfError } from "./errors.ts";
+import { libc } from "./ffi.ts";
+import { readMapInfo } from "./info.ts";
+import type { BpfMap } from "./map.ts";
+import { duplicateFd, Mapping, pageBytes } from "./memory.ts";
+import type { RecordBatch } from "./ring-batch.ts";
+import { Drain, type DrainOptions, type RecordHandler } from "./ring-drain.ts";
+import { type Subscription, subscribe, type WakeOptions } from "./ring-wake.ts";
+import { type RecordViews, recordViews } from "./views.ts";
+
+// Layout and bits: include/uapi/linux/bpf.h (BPF_RINGBUF_*) and kernel/bpf/ringbuf.c.
+const HEADER_BYTES = 8;
+const DISCARD_BIT = 1 << 30;
+const LENGTH_MASK = DISCARD_BIT - 1;
+
+/** Offsets are 32-bit integers and the data is mapped twice. */
+const MAX_SIZE = 1 << 29;
+
+/**
+ * A load of a header must not be done before that of the producer's position. x86 never reorders
+ * loads, so there the cheap plain load will do (two to three times as fast); elsewhere it is an
+ * acquire load, as in libbpf's ringbuf_process_ring.
+ */
+const PLAIN_LOADS = process.arch === "x64";
+
+/**
+ * A BPF ring buffer, mapped. Records are read in place: no call into C and no copy per record.
+ * There is one consumer of a ring in the whole system.
+ */
+export class RingBuffer {
+  readonly name: string;
+  /** Bytes of data that the ring holds. */
+  readonly size: number;
+  /** Discarded records that were skipped. */
+  discarded = 0;
+  /** How often a header was impossible, and the bytes that were skipped for it. */
+  corrupt = 0;
+  corruptBytes = 0;
+
+  readonly #fd: number;
+  readonly #consumerPage: Mapping;
+  readonly #dataPages: Mapping;
+  readonly #views: RecordViews;
+  readonly #consumer: BigUint64Array;
+  readonly #producer: Int32Array;
+  /** What is released, as the kernel counts it: bytes since the ring was made. */
+  #position: bigint;
+  /** The low 32 bits of the position up to which records are taken. */
+  #taken: number;
+  /** Bytes taken and not released. */
+  #pending = 0;
+  #closed = false;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #drain: Drain;
+
+  private constructor(name: string, fd: number, size: number) {
+    const page = pageBytes();
+    this.name = name;
+    this.size = size;
+    this.#fd = fd;
+    this.#consumerPage = Mapping.create(fd, 0, page, true);
+    this.#dataPages = Mapping.create(fd, page, page + 2 * size, false);
+    this.#consumer = new BigUint64Array(this.#consumerPage.buffer, 0, 1);
+    this.#producer = new Int32Array(this.#dataPages.buffer, 0, 2);
+    this.#views = recordViews(this.#dataPages.buffer, page, 2 * size);
+    this.#position = Atomics.load(this.#consumer, 0);
+    this.#taken = Number(BigInt.asIntN(32, this.#position));
+    this.#drain = new Drain(this);
+  }
+
+  /**
+   * Maps a ring. It lives on when the map's object is closed.
+   *
+   * @throws BpfError when the map is no ring buffer, or larger than 512 MiB.
+   */
+  static map(map: Pick<BpfMap, "fd" | "name">): RingBuffer {
+    const info = readMapInfo(map.fd);
+    const fail = (detail: string): BpfError =>
+      new BpfError({ operation: "map ring buffer", object: map.name, code: "EINVAL", detail });
+    if (info.type !== MapType.RINGBUF) throw fail(`it is a map of type ${info.type}`);
+    if (info.maxEntries > MAX_SIZE) throw fail(`${info.maxEntries} bytes, more than ${MAX_SIZE}`);
+    const fd = duplicateFd(map.fd);
+    try {
+      return new RingBuffer(map.name, fd, info.maxEntries);
+    } catch (error) {
+      libc().close(fd);
+      throw error;
+    }
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** File descriptor, readable while records wait; it belongs to the ring. */
+  get fd(): number {
+    this.#check("use");
+    return this.#fd;
+  }
+
+  /** The ring's memory. Read-only: a write ends the process. */
+  get views(): RecordViews {
+    this.#check("read");
+    return this.#views;
+  }
+
+  /** Bytes that wait to be released, headers included: the ring is full at `size`. */
+  fill(): number {
+    this.#check("read fill of");
+    return (Atomics.load(this.#producer, 0) - Number(BigInt.asIntN(32, this.#position))) >>> 0;
+  }
+
+  /**
+   * Finds the next records, in the order in which they were reserved, up to one that is not
+   * submitted yet. Their bytes stay valid until `release()`.
+   *
+   * @returns how many there are, also in `batch.count`; 0 when nothing more is ready.
+   * @throws BpfError EBADMSG when a header is impossible: all that waits is skipped and counted.
+   */
+  take(batch: RecordBatch, maxRecords: number = batch.capacity): number {
+    this.#check("read");
+    const { offsets, lengths } = batch;
+    const headers = this.#views.i32;
+    const limit = Math.min(maxRecords, offsets.length);
+    const available = (Atomics.load(this.#producer, 0) - this.#taken) >>> 0;
+    const start = this.#taken & (this.size - 1);
+    const end = available > this.size ? start : start + available;
+    let at = start;
+    let count = 0;
+    let sound = available <= this.size;
+    while (at < end && count < limit) {
+      const header = (PLAIN_LOADS ? headers[at >> 2] : Atomics.load(headers, at >> 2)) as number;
+      // bit 31, the sign, is BUSY: reserved and not submitted yet
+      if (header < 0) break;
+      const length = header & LENGTH_MASK;
+      const next = at + ((length + HEADER_BYTES + 7) & ~7);
+      if (next > end) {
+        sound = false;
+        break;
+      }
+      if ((header & DISCARD_BIT) === 0) {
+        offsets[count] = at + HEADER_BYTES;
+        lengths[count] = length;
+        count++;
+      } else this.discarded++;
+      at = next;
+    }
+    batch.count = count;
+    batch.start = start;
+    batch.end = at;
+    this.#advance(at - start);
+    if (!sound && count === 0) this.#skipCorrupt(available - (at - start));
+    return count;
+  }
+
+  /** Gives the space of all that was taken back to the kernel. Does nothing once closed. */
+  release(): void {
+    if (this.#pending === 0 || this.#closed) return;
+    this.#position += BigInt(this.#pending);
+    this.#pending = 0;
+    Atomics.store(this.#consumer, 0, this.#position);
+  }
+
+  /**
+   * Calls back when records wait, soon after the first one, then at most once per `holdOffMs`. A
+   * promise that the callback returns is waited for. Keeps the process alive unless `unref`ed.
+   */
+  onReadable(callback: () => void | Promise<void>, options: WakeOptions = {}): Subscription {
+    const subscription = subscribe(this, callback, options, (closed) =>
+      this.#subscriptions.delete(closed),
+    );
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /**
+   * Hands out and releases all that waits, `maxPerTurn` records per turn of the event loop. Ends
+   * early when the ring is closed. A second call while one runs gets the first one's promise.
+   *
+   * @returns the number of records handed out.
+   */
+  drain(handler: RecordHandler, options: DrainOptions = {}): Promise<number> {
+    return this.#drain.run(handler, options);
+  }
+
+  /** May be called at any time and twice. Views held elsewhere are detached: see Mapping. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const subscription of [...this.#subscriptions]) subscription.close();
+    this.#consumerPage.close();
+    this.#dataPages.close();
+    libc().close(this.#fd);
+  }
+
+  #advance(bytes: number): void {
+    this.#taken = (this.#taken + bytes) | 0;
+    this.#pending += bytes;
+  }
+
+  #skipCorrupt(bytes: number): void {
+    this.corrupt++;
+    this.corruptBytes += bytes;
+    const at = this.#position + BigInt(this.#pending);
+    this.#advance(bytes);
+    throw new BpfError({
+      operation: "read ring buffer",
+      object: this.name,
+      code: "EBADMSG",
+      detail: `impossible record header at position ${at}; ${bytes} bytes skipped`,
+    });
+  }
+
+  #check(verb: string): void {
+    if (!this.#closed) return;
+    throw new BpfError({
+      operation: `${verb} ring buffer`,
+      object: this.name,
+      code: "EBADF",
+      detail: "the ring buffer is closed",
+    });
+  }
+}
