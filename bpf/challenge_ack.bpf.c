@@ -34,9 +34,7 @@ static __always_inline void handle_challenge(struct sock *sk, const struct chall
 	read_netns(&event->head, sock_net(sk));
 	read_socket_owner(&event->head, sk);
 	event->socket_cookie = challenge->socket_cookie;
-	read_local_address(&event->local, sk);
-	event->local.port = sock_local_port(sk);
-	read_peer(&event->peer, sk);
+	read_endpoints(&event->local, &event->peer, sk);
 	event->seq = challenge->seq;
 	event->ack = challenge->ack;
 	event->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);

@@ -50,14 +50,12 @@ static __always_inline void fill_conflict(
 static __always_inline void fill_endpoints(struct connect_event *event,
 	const struct attempt *attempt, struct sock *sk, bool socket_has_tuple)
 {
-	event->local = attempt->bound;
-	event->peer = attempt->peer;
-	if (!socket_has_tuple)
-		return;
-	read_local_address(&event->local, sk);
-	event->local.port = sock_local_port(sk);
-	if (!event->error)
-		read_peer(&event->peer, sk);
+	if (socket_has_tuple)
+		read_endpoints(&event->local, &event->peer, sk);
+	else
+		event->local = attempt->bound;
+	if (event->error)
+		event->peer = attempt->peer;
 }
 
 static __always_inline void fill(struct connect_event *event, __u64 cookie,

@@ -7,13 +7,6 @@
 #include "connect.h"
 #include "getters.h"
 
-static __always_inline bool is_ipv4(const struct endpoint *endpoint)
-{
-	const __u32 *words = (const __u32 *)endpoint->address;
-
-	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
-}
-
 static __always_inline struct udp_source_key udp_source_key(const struct attempt *attempt)
 {
 	struct udp_source_key key = {
@@ -27,12 +20,12 @@ static __always_inline struct udp_source_key udp_source_key(const struct attempt
 
 static __always_inline void remember_udp_source(const struct attempt *attempt)
 {
-	struct endpoint local = {.port = attempt->bound.port};
+	struct endpoint local = {}, peer = {};
 	struct udp_source_key key = udp_source_key(attempt);
 
 	if (attempt->protocol != IPPROTO_UDP || !attempt->bound.port || attempt->bound_address)
 		return;
-	read_local_address(&local, (struct sock *)attempt->sk);
+	read_endpoints(&local, &peer, (struct sock *)attempt->sk);
 	bpf_map_update_elem(&udp_sources, &key, &local, BPF_ANY);
 }
 

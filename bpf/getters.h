@@ -57,12 +57,20 @@ static __always_inline void read_socket_owner(struct event_head *head, struct so
 	head->attribution = ATTRIBUTION_SOCKET;
 }
 
-static __always_inline void read_local_address(struct endpoint *to, struct sock *sk)
+/*
+ * inet_sport outlives skc_num: tcp_set_state(CLOSE) calls inet_put_port(), which clears the
+ * latter, before the tracepoint fires.
+ */
+static __always_inline __u16 sock_local_port(struct sock *sk)
 {
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		BPF_CORE_READ_INTO(to->address, sk, __sk_common.skc_v6_rcv_saddr);
-	else
-		set_ipv4(to, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+}
+
+static __always_inline bool is_ipv4(const struct endpoint *endpoint)
+{
+	const __u32 *words = (const __u32 *)endpoint->address;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 
 static __always_inline void read_peer(struct endpoint *to, struct sock *sk)
@@ -75,12 +83,18 @@ static __always_inline void read_peer(struct endpoint *to, struct sock *sk)
 }
 
 /*
- * inet_sport outlives skc_num: tcp_set_state(CLOSE) calls inet_put_port(), which clears the
- * latter, before the tracepoint fires.
+ * A connection of an IPv6 socket to a mapped address has its source in skc_rcv_saddr only: the
+ * mapped copy is left unset by tcp_v4_connect() (seen on 6.18).
  */
-static __always_inline __u16 sock_local_port(struct sock *sk)
+static __always_inline void read_endpoints(
+	struct endpoint *local, struct endpoint *peer, struct sock *sk)
 {
-	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	read_peer(peer, sk);
+	if (is_ipv4(peer))
+		set_ipv4(local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+	else
+		BPF_CORE_READ_INTO(local->address, sk, __sk_common.skc_v6_rcv_saddr);
+	local->port = sock_local_port(sk);
 }
 
 #endif
