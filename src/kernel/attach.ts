@@ -1,0 +1,110 @@
+import { BpfError, checkLayout, type LoadedObject, OpenObject, RingBuffer } from "libbpf-ts";
+import type { Backend, Probe } from "../probes/probe.ts";
+import { objectPath } from "./objects.ts";
+
+/** A backend that was not taken, and the reason. */
+export interface PassedOver {
+  readonly backend: string;
+  readonly reason: string;
+}
+
+export interface AttachSettings {
+  /** Open file descriptor of the cgroup2 directory that connects are watched in. */
+  readonly cgroupFd: number | undefined;
+  readonly ringBytes: number;
+  /** Constants (`config_*`) of the object, for all backends. */
+  readonly globals: Readonly<Record<string, number>>;
+}
+
+/** A probe in the kernel. */
+export interface AttachedProbe {
+  readonly probe: Probe;
+  readonly backend: Backend;
+  readonly object: LoadedObject;
+  readonly ring: RingBuffer;
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** A probe for which this kernel permits no backend. */
+export interface DetachedProbe {
+  readonly probe: Probe;
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** Takes the first of `backends` that this kernel loads and attaches. */
+export function attachProbe(
+  probe: Probe,
+  backends: readonly Backend[],
+  settings: AttachSettings,
+): AttachedProbe | DetachedProbe {
+  const passedOver: PassedOver[] = [];
+  for (const backend of backends) {
+    try {
+      const object = loadBackend(probe, backend, settings);
+      return { probe, backend, passedOver, ...withRing(object, probe) };
+    } catch (error) {
+      if (!(error instanceof BpfError)) throw error;
+      passedOver.push({ backend: backend.name, reason: error.message });
+    }
+  }
+  return { probe, passedOver };
+}
+
+export function isAttached(probe: AttachedProbe | DetachedProbe): probe is AttachedProbe {
+  return "object" in probe;
+}
+
+/** Closes all links: libbpf detaches, and the kernel frees programs and maps with the last fd. */
+export function detachProbe({ ring, object }: AttachedProbe): void {
+  ring.close();
+  object.close();
+}
+
+function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): LoadedObject {
+  const opened = OpenObject.openFile(objectPath(probe.name));
+  const wanted = new Set([...backend.programs, ...(backend.cgroupPrograms ?? [])]);
+  try {
+    for (const program of opened.programs()) program.autoload = wanted.has(program.name);
+    opened.map("events").setMaxEntries(settings.ringBytes);
+    const globals = { ...settings.globals, ...backend.globals };
+    for (const [name, value] of Object.entries(globals)) opened.setGlobal(name, BigInt(value));
+    checkLayout(probe.layout, opened.btf());
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
+  const loaded = opened.load();
+  try {
+    attachPrograms(loaded, backend, settings);
+    return loaded;
+  } catch (error) {
+    loaded.close();
+    throw error;
+  }
+}
+
+function attachPrograms(loaded: LoadedObject, backend: Backend, settings: AttachSettings): void {
+  const cgroupPrograms = backend.cgroupPrograms ?? [];
+  if (cgroupPrograms.length > 0 && settings.cgroupFd === undefined) {
+    throw new BpfError({
+      operation: "attach",
+      object: cgroupPrograms.join(", "),
+      code: "ENOENT",
+      detail: "no cgroup2 mount was found",
+    });
+  }
+  // Results first: an attempt that began before its end could be seen would never be reported.
+  for (const name of backend.programs) loaded.program(name).attach();
+  for (const name of cgroupPrograms) {
+    loaded.program(name).attachCgroup(settings.cgroupFd as number);
+  }
+}
+
+function withRing(object: LoadedObject, probe: Probe): { object: LoadedObject; ring: RingBuffer } {
+  try {
+    return { object, ring: RingBuffer.map(object.map("events")) };
+  } catch (error) {
+    object.close();
+    throw new Error(`map the ring of probe ${probe.name}`, { cause: error });
+  }
+}

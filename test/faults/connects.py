@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Makes connect() attempts of one kind and prints what it did as one line of JSON.
+
+    connects.py KIND COUNT
+
+Run it in a network namespace of the test's own; everything goes to loopback.
+"""
+import errno
+import json
+import os
+import socket
+import sys
+
+IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
+LOOPBACK = "127.0.0.1"
+CLOSED_PORT = 1
+
+
+def attempt(sock, address, keep=None):
+    """Connects and tells the errno name and the local address that came of it."""
+    try:
+        sock.connect(address)
+        result = "ok"
+    except OSError as error:
+        result = errno.errorcode[error.errno]
+    local = sock.getsockname()[:2]
+    if keep is None:
+        sock.close()
+    else:
+        keep.append(sock)
+    return {"result": result, "local": list(local)}
+
+
+def listener(family=socket.AF_INET, host=LOOPBACK):
+    sock = socket.socket(family)
+    sock.bind((host, 0))
+    sock.listen(4096)
+    return sock
+
+
+def tcp(family=socket.AF_INET):
+    return socket.socket(family, socket.SOCK_STREAM)
+
+
+def udp():
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def to_listener(count, prepare, family=socket.AF_INET, host=LOOPBACK):
+    server = listener(socket.AF_INET6 if host == "::1" else socket.AF_INET, host.replace("::ffff:", ""))
+    port = server.getsockname()[1]
+    keep, made = [], []
+    for index in range(count):
+        sock = tcp(family)
+        prepare(sock, index)
+        made.append(attempt(sock, (host, port), keep))
+    return made
+
+
+def nothing(_sock, _index):
+    pass
+
+
+def bind_any_port(sock, _index):
+    sock.bind((LOOPBACK, 0))
+
+
+def bind_address_no_port(sock, _index):
+    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((LOOPBACK, 0))
+
+
+def bind_fixed_port(sock, index):
+    sock.bind((LOOPBACK, 21000 + index))
+
+
+def reuse_fixed_port(sock, index):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((LOOPBACK, 22000 + index))
+
+
+def refused(count):
+    return [attempt(tcp(), (LOOPBACK, CLOSED_PORT)) for _ in range(count)]
+
+
+def no_route(count):
+    return [attempt(tcp(), ("192.0.2.1", 80)) for _ in range(count)]
+
+
+def udp_no_route(count):
+    return [attempt(udp(), ("192.0.2.1", 53)) for _ in range(count)]
+
+
+def udp_ok(count):
+    keep = []
+    return [attempt(udp(), (LOOPBACK, 47000), keep) for _ in range(count)]
+
+
+def udp_pair(count):
+    """Two sockets on one 4-tuple, `count` times: every second attempt overshadows the first."""
+    keep, made = [], []
+    for index in range(count):
+        for _ in range(2):
+            sock = udp()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((LOOPBACK, 23000 + index))
+            made.append(attempt(sock, (LOOPBACK, 47000), keep))
+    return made
+
+
+def udp_pair_wildcard(count):
+    """As udp_pair, bound to a port only."""
+    keep, made = [], []
+    for index in range(count):
+        for _ in range(2):
+            sock = udp()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("0.0.0.0", 24000 + index))
+            made.append(attempt(sock, (LOOPBACK, 47000), keep))
+    return made
+
+
+def nonblocking(count):
+    server = listener()
+    made = []
+    for _ in range(count):
+        sock = tcp()
+        sock.setblocking(False)
+        made.append(attempt(sock, server.getsockname(), []))
+    return made
+
+
+def nonblocking_refused(count):
+    made = []
+    for _ in range(count):
+        sock = tcp()
+        sock.setblocking(False)
+        made.append(attempt(sock, (LOOPBACK, CLOSED_PORT)))
+    return made
+
+
+def full_backlog(count):
+    """Connections whose SYNs a full accept queue drops: they end with the process."""
+    server = socket.socket()
+    server.bind((LOOPBACK, 0))
+    server.listen(0)
+    filler = [attempt(tcp(), server.getsockname(), KEEP) for _ in range(1)]
+    made = []
+    for _ in range(count):
+        sock = tcp()
+        sock.setblocking(False)
+        made.append(attempt(sock, server.getsockname(), KEEP))
+    return filler + made
+
+
+def self_connect(count):
+    """A socket that connects to its own port: a simultaneous open (RFC 9293, section 3.5)."""
+    made = []
+    for index in range(count):
+        sock = tcp()
+        sock.bind((LOOPBACK, 25000 + index))
+        made.append(attempt(sock, (LOOPBACK, 25000 + index)))
+    return made
+
+
+def reconnect_udp(count):
+    """One bound UDP socket connects to the same peer again and again: no conflict with itself."""
+    sock = udp()
+    sock.bind((LOOPBACK, 26000))
+    return [attempt(sock, (LOOPBACK, 47000), []) for _ in range(count)]
+
+
+def exhausted(count):
+    """More connections to one destination than the namespace has local ports."""
+    return to_listener(count, nothing)
+
+
+def udp_exhausted(count):
+    keep = []
+    return [attempt(udp(), (LOOPBACK, 47000), keep) for _ in range(count)]
+
+
+def bound_port_taken(count):
+    """A fixed port whose 4-tuple is taken: EADDRNOTAVAIL, for another reason than no port."""
+    server = listener()
+    made = []
+    for index in range(count):
+        for _ in range(2):
+            sock = tcp()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((LOOPBACK, 27000 + index))
+            made.append(attempt(sock, server.getsockname(), KEEP))
+    return made
+
+
+KEEP = []
+KINDS = {
+    "ok": lambda count: to_listener(count, nothing),
+    "ipv6": lambda count: to_listener(count, nothing, socket.AF_INET6, "::1"),
+    "v4_mapped": lambda count: to_listener(count, nothing, socket.AF_INET6, "::ffff:127.0.0.1"),
+    "bind_before_connect": lambda count: to_listener(count, bind_any_port),
+    "bind_address_no_port": lambda count: to_listener(count, bind_address_no_port),
+    "bound_port": lambda count: to_listener(count, bind_fixed_port),
+    "reuseaddr": lambda count: to_listener(count, reuse_fixed_port),
+    "refused": refused,
+    "no_route": no_route,
+    "udp_no_route": udp_no_route,
+    "udp_ok": udp_ok,
+    "udp_pair": udp_pair,
+    "udp_pair_wildcard": udp_pair_wildcard,
+    "nonblocking": nonblocking,
+    "nonblocking_refused": nonblocking_refused,
+    "full_backlog": full_backlog,
+    "self_connect": self_connect,
+    "reconnect_udp": reconnect_udp,
+    "exhausted": exhausted,
+    "udp_exhausted": udp_exhausted,
+    "bound_port_taken": bound_port_taken,
+}
+
+
+def main():
+    if len(sys.argv) != 3 or sys.argv[1] not in KINDS or not sys.argv[2].isdigit():
+        sys.exit(f"usage: connects.py KIND COUNT; kinds: {' '.join(KINDS)}")
+    made = KINDS[sys.argv[1]](int(sys.argv[2]))
+    netns = os.stat("/proc/self/ns/net").st_ino
+    print(json.dumps({"pid": os.getpid(), "netns": netns, "attempts": made}), flush=True)
+    if sys.argv[1] == "full_backlog":
+        sys.stdin.read()
+
+
+main()
