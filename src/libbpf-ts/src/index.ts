@@ -1,3 +1,19 @@
+export { Btf, BtfKind } from "./btf/btf.ts";
+export { kernelBtf, moduleBtf } from "./btf/kernel.ts";
+export {
+  type FieldKind,
+  type FieldLayout,
+  type ScalarKind,
+  type StructLayout,
+  structLayout,
+} from "./btf/layout.ts";
+export {
+  enumValues,
+  type FunctionSignature,
+  findFunction,
+  findTracepoint,
+  hasField,
+} from "./btf/query.ts";
 export {
   AttachType,
   constantName,
@@ -7,6 +23,7 @@ export {
   UpdateFlag,
 } from "./constants.ts";
 export { BpfError, errnoName } from "./errors.ts";
+export type { GlobalValue } from "./globals.ts";
 export type { MapInfo, ProgramInfo } from "./info.ts";
 export { Link } from "./link.ts";
 export { BpfMap, type MapKey, possibleCpus } from "./map.ts";

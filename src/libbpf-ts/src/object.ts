@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { MapFlag } from "./constants.ts";
 import { BpfError, checkPointer, checkResult } from "./errors.ts";
-import { libbpf, optionStruct, type Pointer } from "./ffi.ts";
+import { libbpf, memoryView, optionStruct, type Pointer } from "./ffi.ts";
+import { type GlobalValue, GlobalVariables } from "./globals.ts";
+import { readMapInfo } from "./info.ts";
 import type { Link } from "./link.ts";
 import { captureLog, DEFAULT_VERIFIER_LINES, summariseLog } from "./log.ts";
 import { BpfMap } from "./map.ts";
+import { Mapping, pageBytes } from "./memory.ts";
 import { OpenMap } from "./open-map.ts";
 import { OpenProgram, Program } from "./program.ts";
 
@@ -47,11 +51,13 @@ export class OpenObject {
   readonly name: string;
   readonly programs: ReadonlyMap<string, OpenProgram>;
   readonly maps: ReadonlyMap<string, OpenMap>;
+  readonly #globals: GlobalVariables;
   #pointer: Pointer | undefined;
 
   private constructor(name: string, pointer: Pointer) {
     this.name = name;
     this.#pointer = pointer;
+    this.#globals = new GlobalVariables(name, pointer);
     const use = (item: Pointer): Pointer => {
       this.#require();
       return item;
@@ -103,6 +109,27 @@ export class OpenObject {
     return pick(this.maps, "map", name, this.name);
   }
 
+  /** The names of all global variables. */
+  get globals(): string[] {
+    return this.#globals.names;
+  }
+
+  /**
+   * Sets the initial value of a global variable; of a `const volatile` one for good.
+   *
+   * @throws BpfError that names the known variables, or says why the value does not fit.
+   */
+  setGlobal(variable: string, value: GlobalValue): void {
+    this.#require();
+    this.#globals.write(variable, value, (map) => this.#initialValue(map));
+  }
+
+  /** The initial value of a global variable. */
+  getGlobal(variable: string): GlobalValue {
+    this.#require();
+    return this.#globals.read(variable, (map) => this.#initialValue(map));
+  }
+
   /**
    * Creates the maps and loads the programs. The open object is used up, whatever happens.
    *
@@ -117,7 +144,7 @@ export class OpenObject {
       const context = { operation: "load object", object: this.name };
       checkResult(result, { ...context, log: summariseLog(log, verifierLines) });
     }
-    return new LoadedObject(this.name, pointer);
+    return new LoadedObject(this.name, pointer, this.#globals);
   }
 
   /** Gives the object up without loading it. Does nothing the second time, or after `load()`. */
@@ -125,6 +152,13 @@ export class OpenObject {
     const pointer = this.#pointer;
     this.#pointer = undefined;
     if (pointer !== undefined) libbpf().bpf_object__close(pointer);
+  }
+
+  #initialValue(map: Pointer): Uint8Array {
+    const size: [number | bigint] = [0];
+    const address = libbpf().bpf_map__initial_value(map, size);
+    const context = { operation: "read initial value of map", object: this.name };
+    return new Uint8Array(memoryView(checkPointer(address, 0, context), Number(size[0])));
   }
 
   #require(): Pointer {
@@ -140,11 +174,14 @@ export class LoadedObject {
   readonly programs: ReadonlyMap<string, Program>;
   readonly maps: ReadonlyMap<string, BpfMap>;
   readonly #links = new Set<Link>();
+  readonly #globals: GlobalVariables;
+  readonly #sections = new Map<Pointer, Mapping>();
   #pointer: Pointer | undefined;
 
   /** Made by OpenObject's `load()`. */
-  constructor(name: string, pointer: Pointer) {
+  constructor(name: string, pointer: Pointer, globals: GlobalVariables) {
     this.name = name;
+    this.#globals = globals;
     this.#pointer = pointer;
     const use = (item: Pointer): Pointer => {
       this.#require();
@@ -172,13 +209,51 @@ export class LoadedObject {
     return pick(this.maps, "map", name, this.name);
   }
 
+  /**
+   * Sets a variable of .data or .bss, which the programs see at once.
+   *
+   * @throws BpfError as before loading, and for a `const volatile` variable.
+   */
+  setGlobal(variable: string, value: GlobalValue): void {
+    this.#require();
+    this.#globals.write(variable, value, (map) => this.#memory(map, variable, true));
+  }
+
+  /** The value of a global variable at this moment. */
+  getGlobal(variable: string): GlobalValue {
+    this.#require();
+    return this.#globals.read(variable, (map) => this.#memory(map, variable, false));
+  }
+
   /** Closes all links, then the programs and maps. Does nothing the second time. */
   close(): void {
     const pointer = this.#pointer;
     if (pointer === undefined) return;
     this.#pointer = undefined;
     for (const link of [...this.#links]) link.close();
+    for (const section of this.#sections.values()) section.close();
     libbpf().bpf_object__close(pointer);
+  }
+
+  #memory(map: Pointer, variable: string, write: boolean): Uint8Array {
+    const fd = libbpf().bpf_map__fd(map);
+    const info = readMapInfo(fd);
+    const readOnly = (info.flags & MapFlag.RDONLY_PROG) !== 0;
+    if (write && readOnly) {
+      const detail = "it is const: set it before the object is loaded";
+      throw new BpfError({ operation: "set variable", object: variable, code: "EPERM", detail });
+    }
+    let section = this.#sections.get(map);
+    if (section === undefined) {
+      section = Mapping.create(
+        fd,
+        0,
+        Math.ceil(info.valueSize / pageBytes()) * pageBytes(),
+        !readOnly,
+      );
+      this.#sections.set(map, section);
+    }
+    return new Uint8Array(section.buffer, 0, info.valueSize);
   }
 
   #require(): Pointer {
