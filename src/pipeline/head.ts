@@ -1,0 +1,43 @@
+import { formatTime } from "../kernel/clock.ts";
+import { attributionNames, type EventHead, inferredNames } from "../probes/events.gen.ts";
+import { bitNames, enumName, formatProcess } from "../probes/fields.ts";
+
+/** What the record itself does not hold. Absent names are not known, or no longer. */
+export interface Names {
+  readonly cgroupPath?: string | undefined;
+  readonly netns?: string | undefined;
+}
+
+export interface Origin {
+  readonly probe: string;
+  readonly backend: string;
+  readonly names: Names;
+  readonly wallClockOffsetNs: bigint;
+}
+
+/** The common head of an event, JSON-ready. `type` is the event type. */
+export function formatHead(head: EventHead, type: string, origin: Origin) {
+  const { names } = origin;
+  const attribution = enumName(attributionNames, head.attribution);
+  return {
+    time: formatTime(head.time_ns + origin.wallClockOffsetNs),
+    type,
+    probe: origin.probe,
+    backend: origin.backend,
+    cpu: head.cpu,
+    netns: {
+      cookie: String(head.netns_cookie),
+      inum: head.netns_inum,
+      ...(names.netns !== undefined && { name: names.netns }),
+    },
+    attribution,
+    ...(attribution !== "none" && { process: formatProcess(head.process) }),
+    ...(head.cgroup_id !== 0n && {
+      cgroup: {
+        id: String(head.cgroup_id),
+        ...(names.cgroupPath !== undefined && { path: names.cgroupPath }),
+      },
+    }),
+    ...(head.inferred !== 0 && { inferred: bitNames(head.inferred, inferredNames) }),
+  };
+}

@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ParsedEvent, parseNdjson } from "./events.ts";
+
+const SETTLE_MS = 150;
+const DEADLINE_MS = 10_000;
+
+/**
+ * The events in the journal that match, once there are `count`; then waits a little longer, so
+ * that one too many is seen as well.
+ */
+export async function eventsOf(
+  url: string,
+  count: number,
+  query: Readonly<Record<string, string>>,
+): Promise<ParsedEvent[]> {
+  const address = `${url}/events?${new URLSearchParams({ ...query, follow: "false" })}`;
+  const deadline = Date.now() + DEADLINE_MS;
+  let events = await read(address);
+  while (events.length < count && Date.now() < deadline) {
+    await sleep(20);
+    events = await read(address);
+  }
+  await sleep(SETTLE_MS);
+  return read(address);
+}
+
+async function read(address: string): Promise<ParsedEvent[]> {
+  const response = await fetch(address);
+  if (response.status !== 200) throw new Error(`${address}: ${await response.text()}`);
+  return parseNdjson(await response.text());
+}
+
+/** Values of one metric by its label text, for example `{probe="connect"}`. */
+export async function metric(url: string, name: string): Promise<Map<string, number>> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const found = new Map<string, number>();
+  for (const line of text.split("\n")) {
+    const [, full, labels = "", value] = /^([a-z_]+)(\{.*\})? (\S+)$/.exec(line) ?? [];
+    if (full === name) found.set(labels, Number(value));
+  }
+  return found;
+}

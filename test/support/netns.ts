@@ -1,0 +1,45 @@
+import { execFileSync } from "node:child_process";
+import { statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Running, start } from "./commands.ts";
+
+const FAULTS = fileURLToPath(new URL("../../../test/faults/", import.meta.url));
+
+let made = 0;
+
+/** A network namespace of the test's own, with loopback up and nothing else. */
+export class Netns {
+  readonly name: string;
+  /** Inode number: unique among namespaces that exist now. */
+  readonly inum: number;
+
+  constructor() {
+    this.name = `tw-test-${process.pid}-${++made}`;
+    execFileSync("ip", ["netns", "add", this.name]);
+    execFileSync("ip", ["-n", this.name, "link", "set", "lo", "up"]);
+    this.inum = statSync(`/run/netns/${this.name}`).ino;
+  }
+
+  /** Sets a sysctl inside the namespace, for example `net.ipv4.ip_local_port_range`. */
+  sysctl(name: string, value: string): void {
+    const path = `/proc/sys/${name.replaceAll(".", "/")}`;
+    this.exec("sh", "-c", `echo '${value}' > ${path}`);
+  }
+
+  exec(command: string, ...args: string[]): string {
+    return execFileSync("ip", ["netns", "exec", this.name, command, ...args], { encoding: "utf8" });
+  }
+
+  spawn(command: string, ...args: string[]): Running {
+    return start("ip", ["netns", "exec", this.name, command, ...args]);
+  }
+
+  /** Runs a script of test/faults and returns the JSON that it prints. */
+  fault<T>(script: string, ...args: string[]): T {
+    return JSON.parse(this.exec("python3", `${FAULTS}${script}`, ...args)) as T;
+  }
+
+  delete(): void {
+    execFileSync("ip", ["netns", "delete", this.name]);
+  }
+}
