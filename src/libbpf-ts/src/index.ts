@@ -23,6 +23,8 @@ export {
   UpdateFlag,
 } from "./constants.ts";
 export { BpfError, errnoName } from "./errors.ts";
+export { checkLayout } from "./gen/check.ts";
+export { type GenerateOptions, generateLayouts } from "./gen/gen.ts";
 export type { GlobalValue } from "./globals.ts";
 export type { MapInfo, ProgramInfo } from "./info.ts";
 export { Link } from "./link.ts";
@@ -42,4 +44,4 @@ export { RingBuffer } from "./ring.ts";
 export { RecordBatch } from "./ring-batch.ts";
 export type { DrainOptions, RecordHandler } from "./ring-drain.ts";
 export type { Subscription, WakeOptions } from "./ring-wake.ts";
-export { type RecordViews, recordViews } from "./views.ts";
+export { type RecordViews, readString, recordViews } from "./views.ts";

@@ -243,6 +243,7 @@ export class LoadedObject {
       const detail = "it is const: set it before the object is loaded";
       throw new BpfError({ operation: "set variable", object: variable, code: "EPERM", detail });
     }
+    if ((info.flags & MapFlag.MMAPABLE) === 0) return this.#copy(map, variable, write);
     let section = this.#sections.get(map);
     if (section === undefined) {
       section = Mapping.create(
@@ -254,6 +255,16 @@ export class LoadedObject {
       this.#sections.set(map, section);
     }
     return new Uint8Array(section.buffer, 0, info.valueSize);
+  }
+
+  /** libbpf makes a section mappable only when one of its variables is not static. */
+  #copy(map: Pointer, variable: string, write: boolean): Uint8Array {
+    const name = libbpf().bpf_map__name(map);
+    if (write) {
+      const detail = `${name} holds only static variables, which cannot be shared`;
+      throw new BpfError({ operation: "set variable", object: variable, code: "EPERM", detail });
+    }
+    return this.map(name).lookup(0) ?? new Uint8Array(0);
   }
 
   #require(): Pointer {

@@ -38,3 +38,10 @@ export function recordViews(
     f64: new Float64Array(buffer, byteOffset, byteLength >> 3),
   };
 }
+
+/** The text of a char array: up to its first NUL, or all of it. */
+export function readString(bytes: Uint8Array, at: number, length: number): string {
+  let end = at;
+  while (end < at + length && bytes[end] !== 0) end++;
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, end - at).toString();
+}
