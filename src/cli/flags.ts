@@ -20,7 +20,7 @@ export function addSettingFlags(command: Command): Command {
   for (const name of OPTION_NAMES) {
     const { type, fallback, help } = OPTIONS[name];
     const flag = `${flagName(name)} [${type.placeholder}]`;
-    command.addOption(new Option(flag, `${help} (default: ${fallback})`));
+    command.addOption(new Option(flag, `${help}: ${type.expected} (default: ${fallback})`));
   }
   return command
     .allowUnknownOption()

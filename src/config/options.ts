@@ -25,12 +25,12 @@ function option<T>(type: ValueType<T>, fallback: string, help: string): OptionSp
  * `TUPLEWATCH_JOURNAL_BYTES` and the file key `journal_bytes`.
  */
 export const OPTIONS = {
-  listen: option(listenAddress, "127.0.0.1:5961", "Address to serve HTTP on; unix:/PATH too"),
+  listen: option(listenAddress, "127.0.0.1:5961", "Address to serve HTTP on"),
   probes: option(choices(PROBE_NAMES), "all", "Probes to run"),
   backend: option(
     choice(["auto", ...BACKEND_NAMES]),
     "auto",
-    "How to hook the kernel; auto takes the best that this kernel permits",
+    "How to hook the kernel (auto takes the best that it permits)",
   ),
   connectEvents: option(
     choice(["all", "failed", "none"]),
@@ -40,7 +40,7 @@ export const OPTIONS = {
   maxEventsPerSecond: option(
     integer(0, 100_000_000),
     "5000",
-    "Limit per probe in the kernel, counted as filtered; 0 is no limit",
+    "Limit per probe in the kernel (the rest is counted), 0 for none",
   ),
   ringBytes: option(
     size(4096, 1024 * MIB, "power_of_two"),
@@ -50,7 +50,7 @@ export const OPTIONS = {
   journalEvents: option(
     integer(1, 10_000_000),
     "20000",
-    "Recent events kept in memory for ?since= and slow readers",
+    "Recent events kept for ?since= and slow readers",
   ),
   journalBytes: option(size(64 * 1024, 4096 * MIB), "16MiB", "Memory bound of those events"),
   maxClients: option(integer(1, 10_000), "64", "Concurrent /events streams"),
@@ -58,12 +58,12 @@ export const OPTIONS = {
   logLevel: option(
     choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
     "info",
-    "Least severe messages to log (to stderr)",
+    "Least severe messages to log, to stderr",
   ),
   logFormat: option(
     choice(["auto", "json", "pretty"]),
     "auto",
-    "auto is pretty on a terminal, JSON elsewhere",
+    "How to log (auto is pretty on a terminal, JSON elsewhere)",
   ),
 } as const;
 

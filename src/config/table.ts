@@ -4,7 +4,7 @@ import { fileKey, flagName, OPTION_NAMES, OPTIONS, variableName } from "./option
 export function optionTable(): string {
   const rows = OPTION_NAMES.map((name) => {
     const { type, fallback, help } = OPTIONS[name];
-    const flag = `\`${flagName(name)} ${cell(type.placeholder)}\``;
+    const flag = `\`${flagName(name)} ${type.placeholder}\``;
     const keys = `\`${variableName(name)}\` | \`${fileKey(name)}\``;
     return `| ${flag} | ${keys} | \`${fallback}\` | ${cell(help)}: ${cell(type.expected)} |`;
   });

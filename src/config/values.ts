@@ -29,7 +29,7 @@ const HOST_NAME = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])
 
 export function choice<const T extends string>(names: readonly T[]): ValueType<T> {
   return {
-    placeholder: names.join("|"),
+    placeholder: "NAME",
     expected: `one of ${names.join(", ")}`,
     parse: (text) => names.find((name) => name === text),
   };
