@@ -68,16 +68,18 @@ function readPairs(
 
 /** The value as written, so that file, flag and variable go through the same parser. */
 function valueText(node: Node | null): string | undefined {
-  if (isScalar(node) && node.value !== null) {
-    return typeof node.value === "number"
-      ? (node.source ?? String(node.value))
-      : String(node.value);
+  if (!isSeq(node)) {
+    return scalarText(node);
   }
-  if (isSeq(node)) {
-    const parts = node.items.map((item) => valueText(item as Node));
-    return parts.includes(undefined) ? undefined : parts.join(",");
+  const parts = node.items.map(scalarText);
+  return parts.includes(undefined) ? undefined : parts.join(",");
+}
+
+function scalarText(node: unknown): string | undefined {
+  if (!isScalar(node) || node.value === null) {
+    return undefined;
   }
-  return undefined;
+  return typeof node.value === "number" ? (node.source ?? String(node.value)) : String(node.value);
 }
 
 function failed(problem: string): Source<OptionName> {

@@ -77,12 +77,12 @@ function addEvents(app: FastifyInstance, hub: StreamHub): void {
     const query = parseEventQuery(request.query, lastEventId(request));
     const format = negotiateFormat(request.headers.accept);
     hub.admit();
-    if (request.method === "HEAD") {
-      reply.headers(streamHeaders(format)).send();
-      return;
-    }
     reply.hijack();
-    hub.open(reply.raw, format, query);
+    if (request.method === "HEAD") {
+      reply.raw.writeHead(200, streamHeaders(format)).end();
+    } else {
+      hub.open(reply.raw, format, query);
+    }
   });
 }
 
