@@ -36,7 +36,9 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** Streams that have not ended by then are cut. */
+type State = "running" | "starting" | "stopping";
+
+/** Connections that have not ended by then are cut. */
 const STREAM_END_MS = 2000;
 
 /**
@@ -54,41 +56,49 @@ export async function startDaemon(
   const version = readVersion();
   registerBuildInfo(registry, version);
   const startedAt = new Date();
-  let started = false;
+  let state: State = "starting";
   const server = createServer({
     journal,
     registry,
     logger,
     maxClients: config.maxClients,
-    ready: () => readiness(started, kernel),
+    ready: () => readiness(state, kernel),
     status: () => ({
       version,
       started_at: startedAt.toISOString(),
       uptime_seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
-      ready: readiness(started, kernel),
+      ready: readiness(state, kernel),
       journal: journalStatus(journal),
       stream_clients: server.hub.size,
       kernel: kernel?.status() ?? null,
     }),
   });
   const address = await listen(server.app, config.listen);
-  const stop = once(() => stopAll(server, journal, kernel));
+  const stop = once(() => {
+    state = "stopping";
+    return stopAll(server, journal, kernel);
+  });
   try {
     await kernel?.start(journal);
   } catch (error) {
     await stop();
     throw error;
   }
-  started = true;
+  state = state === "starting" ? "running" : state;
   logger.info({ address, version }, "serving");
   return { address, journal, stop };
 }
 
-function readiness(started: boolean, kernel: KernelStage | undefined): Readiness {
+const REASONS = {
+  starting: "probes are being attached",
+  stopping: "the daemon is stopping",
+} as const;
+
+function readiness(state: State, kernel: KernelStage | undefined): Readiness {
   if (kernel === undefined) {
     return { ok: false, reason: "no probe is part of this build" };
   }
-  return started ? kernel.ready() : { ok: false, reason: "probes are being attached" };
+  return state === "running" ? kernel.ready() : { ok: false, reason: REASONS[state] };
 }
 
 function journalStatus(journal: Journal): object {
@@ -104,13 +114,17 @@ function journalStatus(journal: Journal): object {
   };
 }
 
+/**
+ * Streams first: closing an HTTP server destroys connections whose response has ended, also while
+ * its last bytes are queued (Node's closeIdleConnections). Other requests get the rest of the time.
+ */
 async function stopAll(
   { app, hub }: TuplewatchServer,
   journal: Journal,
   kernel: KernelStage | undefined,
 ): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), STREAM_END_MS);
-  hub.endAll();
+  await hub.endAll(STREAM_END_MS);
   await app.close();
   clearTimeout(cut);
   await kernel?.stop();

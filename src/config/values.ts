@@ -35,7 +35,7 @@ export function choice<const T extends string>(names: readonly T[]): ValueType<T
   };
 }
 
-/** A list of names, separated by commas; `all` is all of them. Order and repetition do not count. */
+/** Names separated by commas, or `all`. Neither order nor repetition counts. */
 export function choices<const T extends string>(names: readonly T[]): ValueType<readonly T[]> {
   return {
     placeholder: "LIST",

@@ -13,6 +13,7 @@ export class StreamHub {
   readonly #maxClients: number;
   readonly #streams = new Set<EventStream>();
   #closing = false;
+  #emptied = () => {};
 
   constructor(context: StreamContext, maxClients: number) {
     this.#context = context;
@@ -42,15 +43,28 @@ export class StreamHub {
     response.on("close", () => {
       this.#streams.delete(stream);
       this.#context.metrics.clients.set(this.#streams.size);
+      if (this.#streams.size === 0) {
+        this.#emptied();
+      }
     });
     stream.start();
   }
 
-  /** Ends all streams after the lines already written; takes no new ones. */
-  endAll(): void {
+  /**
+   * Ends all streams after the lines already written; takes no new ones. Resolves when the system
+   * has all bytes, or after `limitMs`.
+   */
+  async endAll(limitMs: number): Promise<void> {
     this.#closing = true;
     for (const stream of this.#streams) {
       stream.end("shutdown");
+    }
+    if (this.#streams.size > 0) {
+      const timer = setTimeout(() => this.#emptied(), limitMs);
+      await new Promise<void>((resolve) => {
+        this.#emptied = resolve;
+      });
+      clearTimeout(timer);
     }
   }
 }

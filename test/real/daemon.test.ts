@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { pino } from "pino";
 import { Gauge } from "prom-client";
 import { defaultConfig } from "../../src/config/load.ts";
-import { type KernelStage, type KernelStageFactory, startDaemon } from "../../src/daemon.ts";
+import {
+  type Daemon,
+  type KernelStage,
+  type KernelStageFactory,
+  startDaemon,
+} from "../../src/daemon.ts";
 import type { Journal } from "../../src/pipeline/journal.ts";
 import { curl } from "../support/commands.ts";
-import { connectBatch, parseNdjson } from "../support/events.ts";
+import { accountedFor, connectBatch, parseNdjson } from "../support/events.ts";
 import { until } from "../support/server.ts";
 
 const LOGGER = pino({ level: "silent" });
@@ -87,28 +92,42 @@ describe("the daemon and its kernel stage", () => {
     await (await startDaemon({ ...CONFIG, listen }, LOGGER)).stop();
   });
 
-  it("stop within seconds although a client with a full queue does not read", async () => {
-    let journal: Journal | undefined;
-    const create = () =>
-      stageOf({
-        start: async (given) => {
-          journal = given;
-        },
-      });
-    const daemon = await startDaemon({ ...CONFIG, journalBytes: 1 << 30 }, LOGGER, create);
-    const moreThanSocketBuffersHold = { note: "x".repeat(2000) };
+  const moreThanSocketBuffersHold = { note: "x".repeat(2000) };
+  const openSilentStream = async (): Promise<[Daemon, Socket]> => {
+    const daemon = await startDaemon({ ...CONFIG, journalBytes: 1 << 30 }, LOGGER);
     for (let i = 0; i < 40; i += 1) {
-      journal?.append(connectBatch(500, moreThanSocketBuffersHold));
+      daemon.journal.append(connectBatch(500, moreThanSocketBuffersHold));
     }
     const client = connect({ host: "127.0.0.1", port: Number(new URL(daemon.address).port) });
     client.on("error", () => {});
     client.pause();
-    client.write("GET /events?follow=false HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.write("GET /events?since=0 HTTP/1.0\r\n\r\n");
     await new Promise((resolve) => setTimeout(resolve, 300));
+    return [daemon, client];
+  };
+
+  it("stop within seconds although a client with a full queue does not read", async () => {
+    const [daemon, client] = await openSilentStream();
     const startedAt = Date.now();
     await daemon.stop();
     const tookMs = Date.now() - startedAt;
     assert.ok(tookMs >= 1500 && tookMs < 4000, `${tookMs} ms`);
     client.destroy();
+  });
+
+  it("let a slow client have the queued lines, whole, before they stop", async () => {
+    const [daemon, client] = await openSilentStream();
+    const stopped = daemon.stop();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const chunks: Buffer[] = [];
+    for await (const chunk of client) {
+      chunks.push(chunk as Buffer);
+    }
+    await stopped;
+    const text = Buffer.concat(chunks).toString();
+    const events = parseNdjson(text.slice(text.indexOf("\r\n\r\n") + 4));
+    assert.ok(text.endsWith("}\n"));
+    assert.ok(events.length > 100 && events.length < 20_000, `${events.length} events`);
+    assert.equal(accountedFor(events, 1), events.length);
   });
 });

@@ -63,7 +63,7 @@ describe("a client that does not read", () => {
 
       const body = readBody(client);
       await until(() => socketsIdle(sockets), "the client has drained");
-      server.hub.endAll();
+      await server.hub.endAll(5000);
       const events = parseNdjson(await body);
       const gaps = events.filter((event) => event.type === "gap");
       const missed = gaps.reduce((sum, gap) => sum + (gap.missed ?? 0), 0);

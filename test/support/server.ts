@@ -49,7 +49,7 @@ export async function startServer(
       return values.reduce((sum, { value }) => sum + value, 0);
     },
     close: async () => {
-      hub.endAll();
+      await hub.endAll(100);
       app.server.closeAllConnections();
       await app.close();
       journal.close();
