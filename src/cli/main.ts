@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+import { CommanderError } from "commander";
+import { reasonOf } from "../errno.ts";
+import { readVersion } from "../version.ts";
+import { createProgram } from "./program.ts";
+import { UsageError } from "./usage-error.ts";
+
+const FAILURE = 1;
+const USAGE = 2;
+
+/** Commands are loaded when they are called, so that `--help` stays fast. */
+const program = createProgram(readVersion(), {
+  run: async (flags) => (await import("./run.ts")).run(flags),
+  check: async (options) => (await import("./check.ts")).check(options),
+});
+
+/** A reader such as `head` may leave early: that is no failure of ours. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? process.exitCode : FAILURE);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = explain(error);
+}
+
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? 0 : USAGE;
+  }
+  const isUsage = error instanceof UsageError;
+  const lines = isUsage ? error.problems : [reasonOf(error)];
+  for (const line of lines) {
+    process.stderr.write(`tuplewatch: ${line}\n`);
+  }
+  return isUsage ? USAGE : FAILURE;
+}

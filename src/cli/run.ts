@@ -1,0 +1,73 @@
+import type { Logger } from "pino";
+import { ConfigError, loadConfig } from "../config/load.ts";
+import { type Daemon, startDaemon } from "../daemon.ts";
+import { createLogger } from "../logger.ts";
+import { ListenError } from "../serve/listen.ts";
+import type { Flags } from "./flags.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** After the first signal the process is gone within this time, whatever still runs. */
+const STOP_LIMIT_MS = 5000;
+
+const FAILURE = 1;
+
+/** `tuplewatch run`: returns when the daemon serves; signals end the process. */
+export async function run(flags: Flags): Promise<void> {
+  const config = settings(flags);
+  const logger = await createLogger(config);
+  dieLoudly(logger);
+  const starting = startDaemon(config, logger);
+  stopOnSignals(starting, logger);
+  try {
+    await starting;
+  } catch (error) {
+    const expected = error instanceof ListenError;
+    logger.fatal(expected ? {} : { err: error }, expected ? error.message : "cannot start");
+    process.exit(FAILURE);
+  }
+}
+
+function settings({ configFile, ...flags }: Flags): ReturnType<typeof loadConfig> {
+  try {
+    const environment = process.env;
+    return loadConfig({ flags, environment, ...(configFile !== undefined && { configFile }) });
+  } catch (error) {
+    throw error instanceof ConfigError ? new UsageError(error.problems) : error;
+  }
+}
+
+/** Supervisors restart a daemon that is gone, not one that limps. */
+function dieLoudly(logger: Logger): void {
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    process.on(event, (error: unknown) => {
+      logger.fatal({ err: error }, event);
+      process.exit(FAILURE);
+    });
+  }
+}
+
+function stopOnSignals(starting: Promise<Daemon>, logger: Logger): void {
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping) {
+      logger.warn({ signal }, "second signal: stopping at once");
+      process.exit(FAILURE);
+    }
+    stopping = true;
+    logger.info({ signal }, "stopping");
+    void stop(starting, logger);
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+}
+
+async function stop(starting: Promise<Daemon>, logger: Logger): Promise<void> {
+  setTimeout(() => {
+    logger.error({ limitMs: STOP_LIMIT_MS }, "not stopped in time");
+    process.exit(FAILURE);
+  }, STOP_LIMIT_MS).unref();
+  const daemon = await starting;
+  await daemon.stop();
+  logger.info("stopped");
+  process.exit(0);
+}

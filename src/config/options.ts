@@ -1,0 +1,95 @@
+import type { ValueType } from "./values.ts";
+import { absolutePath, choice, choices, integer, listenAddress, size } from "./values.ts";
+
+export const PROBE_NAMES = ["challenge_ack", "conntrack_insert_failed", "connect"] as const;
+export type ProbeName = (typeof PROBE_NAMES)[number];
+
+export const BACKEND_NAMES = ["fentry", "kprobe", "drop_tracepoint", "counters"] as const;
+export type BackendName = (typeof BACKEND_NAMES)[number];
+
+const MIB = 1024 ** 2;
+
+/** `fallback` is the default, written as a user would write it. */
+export interface OptionSpec<T> {
+  readonly type: ValueType<T>;
+  readonly fallback: string;
+  readonly help: string;
+}
+
+function option<T>(type: ValueType<T>, fallback: string, help: string): OptionSpec<T> {
+  return { type, fallback, help };
+}
+
+/**
+ * The one table of settings: `journalBytes` is the flag `--journal-bytes`, the variable
+ * `TUPLEWATCH_JOURNAL_BYTES` and the file key `journal_bytes`.
+ */
+export const OPTIONS = {
+  listen: option(listenAddress, "127.0.0.1:5961", "Address to serve HTTP on"),
+  probes: option(choices(PROBE_NAMES), "all", "Probes to run"),
+  backend: option(
+    choice(["auto", ...BACKEND_NAMES]),
+    "auto",
+    "How to hook the kernel (auto takes the best that it permits)",
+  ),
+  connectEvents: option(
+    choice(["all", "failed", "none"]),
+    "all",
+    "Which connect() calls become events",
+  ),
+  maxEventsPerSecond: option(
+    integer(0, 100_000_000),
+    "5000",
+    "Limit per probe in the kernel (the rest is counted), 0 for none",
+  ),
+  ringBytes: option(
+    size(4096, 1024 * MIB, "power_of_two"),
+    "1MiB",
+    "Ring buffer between kernel and daemon, per probe",
+  ),
+  journalEvents: option(
+    integer(1, 10_000_000),
+    "20000",
+    "Recent events kept for ?since= and slow readers",
+  ),
+  journalBytes: option(size(64 * 1024, 4096 * MIB), "16MiB", "Memory bound of those events"),
+  maxClients: option(integer(1, 10_000), "64", "Concurrent /events streams"),
+  cgroup: option(absolutePath("auto"), "auto", "cgroup2 directory whose processes are watched"),
+  logLevel: option(
+    choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
+    "info",
+    "Least severe messages to log, to stderr",
+  ),
+  logFormat: option(
+    choice(["auto", "json", "pretty"]),
+    "auto",
+    "How to log (auto is pretty on a terminal, JSON elsewhere)",
+  ),
+} as const;
+
+export type OptionName = keyof typeof OPTIONS;
+
+/** All settings, checked. Sizes in bytes, rates per second. */
+export type Config = {
+  readonly [K in OptionName]: (typeof OPTIONS)[K] extends OptionSpec<infer T> ? T : never;
+};
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+
+/** The variable that names the configuration file; the flag is `--config`. */
+export const CONFIG_FILE_VARIABLE = "TUPLEWATCH_CONFIG";
+
+/** journalBytes -> journal_bytes */
+export function fileKey(name: OptionName): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** journalBytes -> --journal-bytes */
+export function flagName(name: OptionName): string {
+  return `--${fileKey(name).replaceAll("_", "-")}`;
+}
+
+/** journalBytes -> TUPLEWATCH_JOURNAL_BYTES */
+export function variableName(name: OptionName): string {
+  return `TUPLEWATCH_${fileKey(name).toUpperCase()}`;
+}

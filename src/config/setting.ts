@@ -1,0 +1,19 @@
+/** A value as somebody wrote it, and where: a flag, a variable, or FILE:LINE and key. */
+export interface Setting {
+  readonly text: string;
+  readonly where: string;
+}
+
+/** Settings of one source and what was wrong with it. Keys are option names. */
+export interface Source<K extends string> {
+  readonly settings: ReadonlyMap<K, Setting>;
+  readonly problems: readonly string[];
+}
+
+const SHOWN_CHARACTERS = 80;
+
+/** The value in quotes for a message: control characters escaped, long ones cut. */
+export function shown(text: string): string {
+  const cut = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}...` : text;
+  return JSON.stringify(cut);
+}

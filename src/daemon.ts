@@ -1,0 +1,140 @@
+import type { Logger } from "pino";
+import { Registry } from "prom-client";
+import type { Config } from "./config/options.ts";
+import { Journal } from "./pipeline/journal.ts";
+import { listen } from "./serve/listen.ts";
+import { registerBuildInfo } from "./serve/metrics.ts";
+import { createServer, type Readiness, type TuplewatchServer } from "./serve/server.ts";
+import { readVersion } from "./version.ts";
+
+/**
+ * What watches the kernel. It appends batches to the journal between `start` and `stop`, and
+ * registers its own metrics on the registry that its factory is given.
+ */
+export interface KernelStage {
+  /** Resolves when all that this kernel permits is attached; rejects if nothing can work. */
+  start(journal: Journal): Promise<void>;
+  /** Part of the body of /status; JSON-ready. */
+  status(): unknown;
+  ready(): Readiness;
+  stop(): Promise<void>;
+}
+
+export interface DaemonContext {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly registry: Registry;
+}
+
+export type KernelStageFactory = (context: DaemonContext) => KernelStage | Promise<KernelStage>;
+
+export interface Daemon {
+  /** `http://127.0.0.1:5961` or `unix:/run/tuplewatch.sock` */
+  readonly address: string;
+  readonly journal: Journal;
+  /** Ends the streams, then everything else. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+type State = "running" | "starting" | "stopping";
+
+/** Connections that have not ended by then are cut. */
+const STREAM_END_MS = 2000;
+
+/**
+ * Serves first, so that a taken port is found before anything is loaded into the kernel, then
+ * starts the kernel stage; /readyz says 503 in between.
+ */
+export async function startDaemon(
+  config: Config,
+  logger: Logger,
+  createKernelStage?: KernelStageFactory,
+): Promise<Daemon> {
+  const registry = new Registry();
+  const journal = new Journal({ maxEvents: config.journalEvents, maxBytes: config.journalBytes });
+  const kernel = await createKernelStage?.({ config, logger, registry });
+  const version = readVersion();
+  registerBuildInfo(registry, version);
+  const startedAt = new Date();
+  let state: State = "starting";
+  const server = createServer({
+    journal,
+    registry,
+    logger,
+    maxClients: config.maxClients,
+    ready: () => readiness(state, kernel),
+    status: () => ({
+      version,
+      started_at: startedAt.toISOString(),
+      uptime_seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
+      ready: readiness(state, kernel),
+      journal: journalStatus(journal),
+      stream_clients: server.hub.size,
+      kernel: kernel?.status() ?? null,
+    }),
+  });
+  const address = await listen(server.app, config.listen);
+  const stop = once(() => {
+    state = "stopping";
+    return stopAll(server, journal, kernel);
+  });
+  try {
+    await kernel?.start(journal);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  state = state === "starting" ? "running" : state;
+  logger.info({ address, version }, "serving");
+  return { address, journal, stop };
+}
+
+const REASONS = {
+  starting: "probes are being attached",
+  stopping: "the daemon is stopping",
+} as const;
+
+function readiness(state: State, kernel: KernelStage | undefined): Readiness {
+  if (kernel === undefined) {
+    return { ok: false, reason: "no probe is part of this build" };
+  }
+  return state === "running" ? kernel.ready() : { ok: false, reason: REASONS[state] };
+}
+
+function journalStatus(journal: Journal): object {
+  const stats = journal.stats();
+  return {
+    events: stats.events,
+    bytes: stats.bytes,
+    view_bytes: stats.viewBytes,
+    appended: stats.appendedEvents,
+    evicted: stats.evictedEvents,
+    oldest_seq: stats.oldestSeq,
+    next_seq: stats.nextSeq,
+  };
+}
+
+/**
+ * Streams first: closing an HTTP server destroys connections whose response has ended, also while
+ * its last bytes are queued (Node's closeIdleConnections). Other requests get the rest of the time.
+ */
+async function stopAll(
+  { app, hub }: TuplewatchServer,
+  journal: Journal,
+  kernel: KernelStage | undefined,
+): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), STREAM_END_MS);
+  await hub.endAll(STREAM_END_MS);
+  await app.close();
+  clearTimeout(cut);
+  await kernel?.stop();
+  journal.close();
+}
+
+function once(stop: () => Promise<void>): () => Promise<void> {
+  let stopping: Promise<void> | undefined;
+  return () => {
+    stopping ??= stop();
+    return stopping;
+  };
+}

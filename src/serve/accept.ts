@@ -1,0 +1,23 @@
+import type { StreamFormat } from "../pipeline/encoding.ts";
+
+/**
+ * SSE for clients that name `text/event-stream` and do not rate NDJSON higher (RFC 9110, section
+ * 12.5.1); NDJSON for all others, also for those whose Accept names neither.
+ */
+export function negotiateFormat(accept: string | undefined): StreamFormat {
+  const sse = quality(accept ?? "", "text/event-stream");
+  const ndjson = quality(accept ?? "", "application/x-ndjson");
+  return sse > 0 && sse >= ndjson ? "sse" : "ndjson";
+}
+
+/** The weight given to exactly this media type, 0 if it is not named. */
+function quality(accept: string, mediaType: string): number {
+  for (const range of accept.toLowerCase().split(",")) {
+    const [type = "", ...parameters] = range.split(";").map((part) => part.trim());
+    if (type === mediaType) {
+      const weight = parameters.find((parameter) => parameter.startsWith("q="));
+      return weight === undefined ? 1 : Number.parseFloat(weight.slice(2)) || 0;
+    }
+  }
+  return 0;
+}

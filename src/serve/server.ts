@@ -1,0 +1,153 @@
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { Journal } from "../pipeline/journal.ts";
+import { negotiateFormat } from "./accept.ts";
+import { answerBrokenRequests, errorBody, HttpError } from "./errors.ts";
+import { createServeMetrics, registerJournalMetrics, type ServeMetrics } from "./metrics.ts";
+import { parseEventQuery, type RawQuery } from "./query.ts";
+import { streamHeaders } from "./stream.ts";
+import { StreamHub } from "./stream-hub.ts";
+
+export interface Readiness {
+  readonly ok: boolean;
+  readonly reason?: string;
+}
+
+export interface ServerParts {
+  readonly journal: Journal;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  readonly maxClients: number;
+  /** Body of /status. */
+  readonly status: () => unknown;
+  readonly ready: () => Readiness;
+  /** Idle streams get a sign of life this often; 15,000 by default. */
+  readonly heartbeatMs?: number;
+}
+
+export interface TuplewatchServer {
+  readonly app: FastifyInstance;
+  readonly hub: StreamHub;
+}
+
+const MAX_URL_CHARACTERS = 4096;
+const HEARTBEAT_MS = 15_000;
+
+/** Connections beyond the streams, for scrapes and the like. */
+const SPARE_CONNECTIONS = 256;
+
+/** All routes, not listening yet. */
+export function createServer(parts: ServerParts): TuplewatchServer {
+  const { journal, registry, maxClients } = parts;
+  const metrics = createServeMetrics(registry);
+  registerJournalMetrics(registry, journal);
+  const heartbeatMs = parts.heartbeatMs ?? HEARTBEAT_MS;
+  const hub = new StreamHub({ journal, metrics, heartbeatMs }, maxClients);
+  const app = fastify({
+    forceCloseConnections: "idle",
+    clientErrorHandler: answerBrokenRequests,
+    frameworkErrors: (error, _request, reply) => {
+      sendError(reply, new HttpError(error.statusCode ?? 400, "bad_request", error.message));
+    },
+  });
+  app.server.maxConnections = maxClients + SPARE_CONNECTIONS;
+  addChecks(app, metrics, parts.logger);
+  addEvents(app, hub);
+  addPlainRoutes(app, parts);
+  return { app, hub };
+}
+
+function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: ServerParts): void {
+  app.get("/metrics", async (_request, reply) => {
+    return reply.type(registry.contentType).send(await registry.metrics());
+  });
+  app.get("/status", async (_request, reply) => sendJson(reply, 200, status()));
+  app.get("/healthz", async (_request, reply) => sendJson(reply, 200, { status: "ok" }));
+  app.get("/readyz", async (_request, reply) => {
+    const { ok, reason } = ready();
+    return ok
+      ? sendJson(reply, 200, { status: "ready" })
+      : sendJson(reply, 503, { status: "not_ready", reason });
+  });
+}
+
+function addEvents(app: FastifyInstance, hub: StreamHub): void {
+  app.get<{ Querystring: RawQuery }>("/events", (request, reply) => {
+    const query = parseEventQuery(request.query, lastEventId(request));
+    const format = negotiateFormat(request.headers.accept);
+    hub.admit();
+    reply.hijack();
+    if (request.method === "HEAD") {
+      reply.raw.writeHead(200, streamHeaders(format)).end();
+    } else {
+      hub.open(reply.raw, format, query);
+    }
+  });
+}
+
+function lastEventId(request: FastifyRequest): string | undefined {
+  const value = request.headers["last-event-id"];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** What holds for every request: the method, the length of the URL, the answer to errors. */
+function addChecks(app: FastifyInstance, metrics: ServeMetrics, logger: Logger): void {
+  app.addHook("onRequest", async (request) => {
+    if (request.url.length > MAX_URL_CHARACTERS) {
+      const message = `the URL has ${request.url.length} characters`;
+      const details = { limit: MAX_URL_CHARACTERS };
+      throw new HttpError(414, "uri_too_long", message, details);
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      throw app.hasRoute({ method: "GET", url: pathOf(request) })
+        ? methodNotAllowed(request)
+        : notFound(request);
+    }
+  });
+  app.setNotFoundHandler((request) => {
+    throw notFound(request);
+  });
+  app.setErrorHandler((error, _request, reply) => {
+    if (error instanceof HttpError) {
+      return sendError(reply, error);
+    }
+    logger.error({ err: error }, "a request failed");
+    return sendError(
+      reply,
+      new HttpError(500, "internal_error", "the request failed; see the log"),
+    );
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    const route = request.routeOptions.url ?? "other";
+    metrics.requests.inc({ route, code: reply.raw.statusCode });
+    logger.debug({ method: request.method, route, code: reply.raw.statusCode }, "request");
+  });
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split("?", 1)[0] ?? "";
+}
+
+function notFound(request: FastifyRequest): HttpError {
+  return new HttpError(404, "not_found", `no such path: ${pathOf(request).slice(0, 80)}`);
+}
+
+function methodNotAllowed(request: FastifyRequest): HttpError {
+  const allow = "GET, HEAD";
+  const message = `${request.method} is not allowed here, only ${allow}`;
+  return new HttpError(405, "method_not_allowed", message, {}, { allow });
+}
+
+function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
+  const text = `${JSON.stringify(body)}\n`;
+  return reply.code(status).type("application/json; charset=utf-8").send(text);
+}
+
+function sendError(reply: FastifyReply, error: HttpError): FastifyReply {
+  return reply
+    .code(error.status)
+    .headers(error.headers)
+    .type("application/json; charset=utf-8")
+    .send(errorBody(error.code, error.message, error.details));
+}

@@ -1,0 +1,184 @@
+import type { ServerResponse } from "node:http";
+import type { TuplewatchEvent } from "../pipeline/batch.ts";
+import { encodeEvents, type StreamFormat } from "../pipeline/encoding.ts";
+import type { Journal } from "../pipeline/journal.ts";
+import type { JournalReader, ReadStart, ReadStep } from "../pipeline/journal-reader.ts";
+import type { ServeMetrics } from "./metrics.ts";
+import { type Piece, type PieceLimits, takePiece } from "./piece.ts";
+import type { EventQuery } from "./query.ts";
+
+/** Bytes queued for one client at most; the rest waits in the journal. */
+export const MAX_QUEUED_BYTES = 256 * 1024;
+
+/** Events handled before other work of the process gets its turn. */
+const EVENTS_PER_TURN = 4096;
+
+export interface StreamContext {
+  readonly journal: Journal;
+  readonly metrics: ServeMetrics;
+  readonly heartbeatMs: number;
+}
+
+const CONTENT_TYPES = {
+  ndjson: "application/x-ndjson; charset=utf-8",
+  sse: "text/event-stream; charset=utf-8",
+} as const;
+
+/** An empty line is no JSON text and a colon starts an SSE comment: readers skip both. */
+const HEARTBEATS = { ndjson: "\n", sse: ": heartbeat\n\n" } as const;
+
+export function streamHeaders(format: StreamFormat): Record<string, string> {
+  return { "content-type": CONTENT_TYPES[format], "cache-control": "no-store" };
+}
+
+/**
+ * One client of /events. It pulls from the journal as fast as its connection takes the bytes, so
+ * that a slow client costs no more than `MAX_QUEUED_BYTES` and misses events only when they have
+ * left the journal.
+ */
+export class EventStream {
+  readonly #response: ServerResponse;
+  readonly #format: StreamFormat;
+  readonly #query: EventQuery;
+  readonly #context: StreamContext;
+  readonly #reader: JournalReader;
+  readonly #unsubscribe: () => void;
+  readonly #heartbeat: NodeJS.Timeout;
+  #remaining: number;
+  #ended = false;
+  #turnScheduled = false;
+
+  constructor(
+    response: ServerResponse,
+    format: StreamFormat,
+    query: EventQuery,
+    context: StreamContext,
+  ) {
+    this.#response = response;
+    this.#format = format;
+    this.#query = query;
+    this.#context = context;
+    this.#remaining = query.limit ?? Number.POSITIVE_INFINITY;
+    this.#reader = context.journal.openReader(startOf(query));
+    this.#unsubscribe = context.journal.subscribe(() => this.#pump());
+    this.#heartbeat = setInterval(() => this.#beat(), context.heartbeatMs);
+    response.on("drain", () => this.#pump());
+    response.on("close", () => this.#release());
+  }
+
+  start(): void {
+    this.#response.writeHead(200, streamHeaders(this.#format));
+    this.#response.flushHeaders();
+    this.#pump();
+  }
+
+  /** Ends after the events written so far; they are whole lines. */
+  end(reason: "complete" | "shutdown"): void {
+    if (this.#ended) {
+      return;
+    }
+    this.#release();
+    if (this.#format === "sse") {
+      this.#response.end(`event: end\ndata: ${JSON.stringify({ type: "end", reason })}\n\n`);
+    } else {
+      this.#response.end();
+    }
+  }
+
+  /** Writes until the client is full, the journal is read or others should have their turn. */
+  #pump(): void {
+    let budget = EVENTS_PER_TURN;
+    while (!this.#ended && !this.#turnScheduled) {
+      const step = this.#reader.peek();
+      if (step === undefined) {
+        this.#caughtUp();
+        return;
+      }
+      if (budget <= 0) {
+        this.#scheduleTurn();
+        return;
+      }
+      const piece = this.#take(step);
+      if (piece === undefined) {
+        return;
+      }
+      budget -= piece.scanned;
+      this.#write(piece);
+      if (this.#remaining === 0) {
+        this.end("complete");
+      }
+    }
+  }
+
+  /** Undefined when the client must drain first. */
+  #take(step: ReadStep): Piece | undefined {
+    const queued = this.#response.writableLength;
+    const room: PieceLimits["room"] = queued === 0 ? "any" : MAX_QUEUED_BYTES - queued;
+    if (step.kind === "gap") {
+      if (room !== "any" && room <= 0) {
+        return undefined;
+      }
+      this.#countDropped(step.events);
+      this.#reader.advance(step, 0);
+      return { bytes: encodeEvents(step.events, this.#format).bytes, sent: 0, scanned: 1 };
+    }
+    const limits = { room, events: this.#remaining, maxBytes: MAX_QUEUED_BYTES };
+    const piece = takePiece(step.entry, step.index, this.#format, limits, this.#query.matches);
+    if (piece.scanned === 0) {
+      return undefined;
+    }
+    this.#reader.advance(step, step.index + piece.scanned);
+    return piece;
+  }
+
+  #write({ bytes, sent }: Piece): void {
+    if (bytes.length === 0) {
+      return;
+    }
+    this.#response.write(bytes);
+    this.#remaining -= sent;
+    this.#context.metrics.sent.inc(sent);
+    this.#heartbeat.refresh();
+  }
+
+  #caughtUp(): void {
+    if (!this.#query.follow) {
+      this.end("complete");
+    }
+  }
+
+  #scheduleTurn(): void {
+    this.#turnScheduled = true;
+    setImmediate(() => {
+      this.#turnScheduled = false;
+      this.#pump();
+    });
+  }
+
+  #countDropped(events: readonly TuplewatchEvent[]): void {
+    for (const { where, missed } of events as readonly { where?: string; missed?: number }[]) {
+      if (where === "journal" || where === "slow_client") {
+        this.#context.metrics.dropped.inc({ reason: where }, missed ?? 0);
+      }
+    }
+  }
+
+  #beat(): void {
+    if (this.#response.writableLength === 0) {
+      this.#response.write(HEARTBEATS[this.#format]);
+    }
+  }
+
+  #release(): void {
+    this.#ended = true;
+    clearInterval(this.#heartbeat);
+    this.#unsubscribe();
+  }
+}
+
+function startOf({ since, follow }: EventQuery): ReadStart {
+  if (since !== undefined) {
+    return { after: since };
+  }
+  return follow ? "end" : "oldest";
+}

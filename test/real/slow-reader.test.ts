@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import { describe, it } from "node:test";
+import { MAX_QUEUED_BYTES } from "../../src/serve/stream.ts";
+import { accountedFor, connectBatch, parseNdjson } from "../support/events.ts";
+import { startServer, type TestServer, until } from "../support/server.ts";
+
+const EVENTS = 200_000;
+const BATCH = 500;
+const JOURNAL = { maxEvents: 20_000, maxBytes: 16 << 20 };
+
+/** A client that sends its request and does not read. */
+function openSilentClient(port: number, path: string): Socket {
+  const socket = connect({ port, host: "127.0.0.1" });
+  socket.pause();
+  socket.write(`GET ${path} HTTP/1.0\r\n\r\n`);
+  return socket;
+}
+
+async function appendAll(server: TestServer, onBatch: () => void): Promise<void> {
+  for (let appended = 0; appended < EVENTS; appended += BATCH) {
+    server.journal.append(connectBatch(BATCH));
+    onBatch();
+    if (appended % (20 * BATCH) === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+}
+
+/** Reads to the end of the connection; the body follows the empty line (HTTP/1.0: no chunks). */
+async function readBody(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) {
+    chunks.push(chunk as Buffer);
+  }
+  const text = Buffer.concat(chunks).toString();
+  return text.slice(text.indexOf("\r\n\r\n") + 4);
+}
+
+/** Bytes that the server holds for its clients beyond what the kernel took. */
+function queuedBytes(sockets: ReadonlySet<Socket>): number {
+  return [...sockets].reduce((sum, socket) => sum + socket.writableLength, 0);
+}
+
+describe("a client that does not read", () => {
+  for (const path of ["/events", "/events?result=ok"]) {
+    it(`costs a bounded queue and learns exactly what it missed on ${path}`, async () => {
+      const server = await startServer(JOURNAL);
+      const sockets = new Set<Socket>();
+      server.app.server.on("connection", (socket) => sockets.add(socket));
+      const client = openSilentClient(server.port, path);
+      await until(() => server.hub.size === 1, "the stream is open");
+      const heapBefore = process.memoryUsage();
+      let mostQueued = 0;
+      await appendAll(server, () => {
+        mostQueued = Math.max(mostQueued, queuedBytes(sockets));
+      });
+      const heapAfter = process.memoryUsage();
+      assert.ok(mostQueued > 0, "the client was never behind");
+      assert.ok(mostQueued <= MAX_QUEUED_BYTES + 4096, `${mostQueued} bytes queued`);
+      const growth = heapAfter.external - heapBefore.external;
+      assert.ok(growth < 64 << 20, `buffers grew by ${growth} bytes`);
+
+      const body = readBody(client);
+      await until(() => socketsIdle(sockets), "the client has drained");
+      await server.hub.endAll(5000);
+      const events = parseNdjson(await body);
+      const gaps = events.filter((event) => event.type === "gap");
+      const missed = gaps.reduce((sum, gap) => sum + (gap.missed ?? 0), 0);
+      assert.equal(accountedFor(events, 1), EVENTS);
+      assert.equal(events.length - gaps.length + missed, EVENTS);
+      assert.ok(missed > 0);
+      assert.ok(gaps.every((gap) => gap.where === "slow_client"));
+      assert.equal(await server.total("tuplewatch_stream_events_dropped_total"), missed);
+      await server.close();
+    });
+  }
+
+  it("does not hold up the others", async () => {
+    const server = await startServer(JOURNAL);
+    const silent = openSilentClient(server.port, "/events");
+    const lively = connect({ port: server.port, host: "127.0.0.1" });
+    lively.write(`GET /events?limit=${EVENTS} HTTP/1.0\r\n\r\n`);
+    await until(() => server.hub.size === 2, "both streams are open");
+    const body = readBody(lively);
+    await appendAll(server, () => {});
+    const events = parseNdjson(await body);
+    assert.equal(events.length, EVENTS);
+    assert.equal(accountedFor(events, 1), EVENTS);
+    silent.destroy();
+    await server.close();
+  });
+});
+
+/** Nothing queued for a while: the reader has had all there is. */
+let idleSince = 0;
+function socketsIdle(sockets: ReadonlySet<Socket>): boolean {
+  if (queuedBytes(sockets) > 0) {
+    idleSince = 0;
+  } else if (idleSince === 0) {
+    idleSince = Date.now();
+  }
+  return idleSince > 0 && Date.now() - idleSince > 300;
+}

@@ -1,0 +1,61 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { until } from "./server.ts";
+
+export interface Finished {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly done: Promise<Finished>;
+  stdout(): string;
+  stderr(): string;
+}
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+/** No variable of the caller's environment changes what a test sees. */
+const ENVIRONMENT = { PATH: process.env.PATH };
+
+export function start(command: string, args: readonly string[], env = {}, input = ""): Running {
+  const child = spawn(command, args, { env: { ...ENVIRONMENT, ...env } });
+  const text = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk: Buffer) => {
+    text.stdout += chunk.toString("latin1");
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    text.stderr += chunk.toString("latin1");
+  });
+  child.stdin.end(input);
+  const done = new Promise<Finished>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve({ code, signal, ...text }));
+  });
+  return { child, done, stdout: () => text.stdout, stderr: () => text.stderr };
+}
+
+export function tuplewatch(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
+  return start(process.execPath, [MAIN, ...args], env);
+}
+
+export function curl(...args: string[]): Running {
+  return start("curl", ["--silent", "--no-buffer", "--max-time", "30", ...args]);
+}
+
+/** `tuplewatch run` on a free port, once it serves. */
+export async function startDaemonProcess(
+  args: readonly string[] = [],
+): Promise<Running & { readonly url: string }> {
+  const daemon = tuplewatch(["run", "--listen", "127.0.0.1:0", "--log-format", "json", ...args]);
+  const address = () => /"address":"([^"]+)"/.exec(daemon.stderr())?.[1];
+  await until(() => address() !== undefined || daemon.child.exitCode !== null, "serving");
+  const url = address();
+  if (url === undefined) {
+    throw new Error(`tuplewatch run ended early: ${daemon.stderr()}`);
+  }
+  return { ...daemon, url };
+}

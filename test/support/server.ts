@@ -1,0 +1,69 @@
+import type { AddressInfo } from "node:net";
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import { Journal, type JournalLimits } from "../../src/pipeline/journal.ts";
+import { registerBuildInfo } from "../../src/serve/metrics.ts";
+import { createServer, type ServerParts, type TuplewatchServer } from "../../src/serve/server.ts";
+
+export interface TestServer {
+  readonly journal: Journal;
+  readonly port: number;
+  /** http://127.0.0.1:PORT */
+  readonly url: string;
+  readonly app: TuplewatchServer["app"];
+  readonly hub: TuplewatchServer["hub"];
+  /** The sum of a metric over its labels. */
+  total(metric: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+export const ROOMY: JournalLimits = { maxEvents: 1_000_000, maxBytes: 1 << 30 };
+
+/** The real server on a free port. */
+export async function startServer(
+  limits: JournalLimits = ROOMY,
+  parts: Partial<ServerParts> = {},
+): Promise<TestServer> {
+  const journal = new Journal(limits);
+  const registry = new Registry();
+  registerBuildInfo(registry, "0.0.0");
+  const { app, hub } = createServer({
+    journal,
+    registry,
+    logger: pino({ level: "silent" }),
+    maxClients: 64,
+    ready: () => ({ ok: true }),
+    status: () => ({ test: true }),
+    ...parts,
+  });
+  await app.listen({ host: "127.0.0.1", port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  return {
+    journal,
+    port,
+    url: `http://127.0.0.1:${port}`,
+    app,
+    hub,
+    total: async (metric) => {
+      const values = (await registry.getSingleMetric(metric)?.get())?.values ?? [];
+      return values.reduce((sum, { value }) => sum + value, 0);
+    },
+    close: async () => {
+      await hub.endAll(100);
+      app.server.closeAllConnections();
+      await app.close();
+      journal.close();
+    },
+  };
+}
+
+/** Waits until `holds`, at most 10 s. */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) {
+      throw new Error(`not within 10 s: ${what}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
