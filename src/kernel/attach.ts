@@ -1,4 +1,4 @@
-import { BpfError, checkLayout, type LoadedObject, OpenObject, RingBuffer } from "libbpf-ts";
+import { BpfError, checkLayout, type Link, type LoadedObject, OpenObject, RingBuffer } from "libbpf-ts";
 import type { Backend, Probe } from "../probes/probe.ts";
 import { objectPath } from "./objects.ts";
 
@@ -22,6 +22,7 @@ export interface AttachedProbe {
   readonly backend: Backend;
   readonly object: LoadedObject;
   readonly ring: RingBuffer;
+  readonly links: readonly Link[];
   readonly passedOver: readonly PassedOver[];
 }
 
@@ -41,7 +42,7 @@ export function attachProbe(
   for (const backend of backends) {
     try {
       const object = loadBackend(probe, backend, settings);
-      return { probe, backend, passedOver, ...withRing(object, probe) };
+      return { probe, backend, passedOver, object, ...start(object, backend, settings) };
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
       passedOver.push({ backend: backend.name, reason: error.message });
@@ -54,8 +55,20 @@ export function isAttached(probe: AttachedProbe | DetachedProbe): probe is Attac
   return "object" in probe;
 }
 
-/** Closes all links: libbpf detaches, and the kernel frees programs and maps with the last fd. */
-export function detachProbe({ ring, object }: AttachedProbe): void {
+/** Those that a forced choice leaves; a probe without the chosen one keeps its own order. */
+export function backendsFor(probe: Probe, choice: string): readonly Backend[] {
+  if (choice === "counters") return [];
+  const forced = probe.backends.filter(({ name }) => name === choice);
+  return forced.length > 0 ? forced : probe.backends;
+}
+
+/** Ends the stream of records; what is in the ring and the counters can still be read. */
+export function detachProbe({ links }: AttachedProbe): void {
+  for (const link of links) link.close();
+}
+
+/** The kernel frees programs and maps with their last descriptor. */
+export function closeProbe({ ring, object }: AttachedProbe): void {
   ring.close();
   object.close();
 }
@@ -73,19 +86,29 @@ function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): 
     opened.close();
     throw error;
   }
-  const loaded = opened.load();
+  return opened.load();
+}
+
+function start(
+  object: LoadedObject,
+  backend: Backend,
+  settings: AttachSettings,
+): { ring: RingBuffer; links: Link[] } {
   try {
-    attachPrograms(loaded, backend, settings);
-    return loaded;
+    const ring = RingBuffer.map(object.map("events"));
+    return { ring, links: attachPrograms(object, backend, settings) };
   } catch (error) {
-    loaded.close();
+    object.close();
     throw error;
   }
 }
 
-function attachPrograms(loaded: LoadedObject, backend: Backend, settings: AttachSettings): void {
-  const cgroupPrograms = backend.cgroupPrograms ?? [];
-  if (cgroupPrograms.length > 0 && settings.cgroupFd === undefined) {
+function attachPrograms(
+  loaded: LoadedObject,
+  { programs, cgroupPrograms = [] }: Backend,
+  { cgroupFd }: AttachSettings,
+): Link[] {
+  if (cgroupPrograms.length > 0 && cgroupFd === undefined) {
     throw new BpfError({
       operation: "attach",
       object: cgroupPrograms.join(", "),
@@ -94,17 +117,9 @@ function attachPrograms(loaded: LoadedObject, backend: Backend, settings: Attach
     });
   }
   // Results first: an attempt that began before its end could be seen would never be reported.
-  for (const name of backend.programs) loaded.program(name).attach();
+  const links = programs.map((name) => loaded.program(name).attach());
   for (const name of cgroupPrograms) {
-    loaded.program(name).attachCgroup(settings.cgroupFd as number);
+    links.push(loaded.program(name).attachCgroup(cgroupFd as number));
   }
-}
-
-function withRing(object: LoadedObject, probe: Probe): { object: LoadedObject; ring: RingBuffer } {
-  try {
-    return { object, ring: RingBuffer.map(object.map("events")) };
-  } catch (error) {
-    object.close();
-    throw new Error(`map the ring of probe ${probe.name}`, { cause: error });
-  }
+  return links;
 }

@@ -20,21 +20,21 @@ export function formatHead(head: EventHead, type: string, origin: Origin) {
   const { names } = origin;
   const attribution = enumName(attributionNames, head.attribution);
   return {
-    time: formatTime(head.time_ns + origin.wallClockOffsetNs),
+    time: formatTime(head.timeNs + origin.wallClockOffsetNs),
     type,
     probe: origin.probe,
     backend: origin.backend,
     cpu: head.cpu,
     netns: {
-      cookie: String(head.netns_cookie),
-      inum: head.netns_inum,
+      cookie: String(head.netnsCookie),
+      inum: head.netnsInum,
       ...(names.netns !== undefined && { name: names.netns }),
     },
     attribution,
     ...(attribution !== "none" && { process: formatProcess(head.process) }),
-    ...(head.cgroup_id !== 0n && {
+    ...(head.cgroupId !== 0n && {
       cgroup: {
-        id: String(head.cgroup_id),
+        id: String(head.cgroupId),
         ...(names.cgroupPath !== undefined && { path: names.cgroupPath }),
       },
     }),

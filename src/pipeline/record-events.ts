@@ -1,17 +1,12 @@
-import { recordViews } from "libbpf-ts";
+import { type RecordViews, recordViews } from "libbpf-ts";
 import type { RingRecords } from "../kernel/drain.ts";
 import type { Probe } from "../probes/probe.ts";
 import type { EventBatch, TuplewatchEvent } from "./batch.ts";
 import { formatHead, type Names } from "./head.ts";
 
-/** A name of each record's surroundings, noted when the record was read: later they may be gone. */
-export interface NameSource {
-  cgroupPath(cgroupId: number, pid: number): string | undefined;
-  netnsName(inum: number): string | undefined;
-}
-
-/** A record's fixed overhead in memory, beside its bytes: two names and an offset. */
-const OVERHEAD_BYTES = 20;
+/** Memory of a batch and of each record in it, beside the records' bytes. */
+const BATCH_OVERHEAD_BYTES = 1024;
+const RECORD_OVERHEAD_BYTES = 64;
 
 /**
  * Records copied out of a ring, in one piece and undecoded. They become objects when somebody
@@ -27,8 +22,10 @@ export class RecordEvents implements EventBatch {
   readonly #offsets: Int32Array;
   readonly #names: readonly Names[];
   readonly #wallClockOffsetNs: bigint;
+  #views: RecordViews | undefined;
 
-  constructor(records: RingRecords, source: NameSource, wallClockOffsetNs: bigint) {
+  /** `names`: one for each record, noted when it was read, since later they may be gone. */
+  constructor(records: RingRecords, names: readonly Names[], wallClockOffsetNs: bigint) {
     const { probe, views, offsets, count, start, end } = records;
     this.probe = probe.probe.name;
     this.count = count;
@@ -36,24 +33,23 @@ export class RecordEvents implements EventBatch {
     this.#backend = probe.backend.name;
     this.#bytes = views.u8.slice(start, end);
     this.#offsets = offsets.slice(0, count).map((offset) => offset - start);
-    this.#names = noteNames(records, source);
+    this.#names = names;
     this.#wallClockOffsetNs = wallClockOffsetNs;
-    this.byteLength = this.#bytes.byteLength + count * OVERHEAD_BYTES;
+    this.byteLength =
+      BATCH_OVERHEAD_BYTES + this.#bytes.byteLength + count * RECORD_OVERHEAD_BYTES;
   }
 
   event(index: number, seq: number): TuplewatchEvent {
     const at = this.#offsets[index];
     if (at === undefined) throw new RangeError(`record ${index} of ${this.count}`);
-    const { head, body } = this.#probe.decode(recordViews(this.#bytes.buffer), at);
-    return {
-      seq,
-      ...formatHead(head, {
-        probe: this.probe,
-        backend: this.#backend,
-        names: this.#names[index] ?? {},
-        wallClockOffsetNs: this.#wallClockOffsetNs,
-      }),
-      ...body,
+    this.#views ??= recordViews(this.#bytes.buffer);
+    const { type, head, body } = this.#probe.decode(this.#views, at);
+    const origin = {
+      probe: this.probe,
+      backend: this.#backend,
+      names: this.#names[index] ?? {},
+      wallClockOffsetNs: this.#wallClockOffsetNs,
     };
+    return { seq, ...formatHead(head, type, origin), ...body };
   }
 }

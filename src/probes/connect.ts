@@ -1,9 +1,11 @@
-import { getSystemErrorName } from "node:util";
 import { Counter, Histogram, type Registry } from "prom-client";
 import {
   type ConnectEvent,
+  connectEventColumnCount,
+  connectEventColumns,
   connectEventLayout,
   decodeConnectEvent,
+  decodeConnectEventColumns,
   techniqueNames,
 } from "./events.gen.ts";
 import {
@@ -13,8 +15,10 @@ import {
   formatLocal,
   formatProcess,
   protocolName,
+  resultName,
 } from "./fields.ts";
-import type { Aggregator, EventBody, Probe } from "./probe.ts";
+import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
+import { Tally } from "./tally.ts";
 
 const CGROUP_PROGRAMS = ["connect4", "connect6"];
 const STATE_PROGRAMS = ["set_state", "destroy_sock"];
@@ -50,6 +54,11 @@ export const connect: Probe = {
     },
   ],
   layout: connectEventLayout,
+  columns: {
+    ...connectEventColumns,
+    count: connectEventColumnCount,
+    decode: decodeConnectEventColumns,
+  },
   globals: ({ connectEvents }) => ({ config_connect_events: CONNECT_EVENTS[connectEvents] }),
   decode: (views, at) => {
     const event = decodeConnectEvent(views, at);
@@ -58,35 +67,87 @@ export const connect: Probe = {
   createAggregator,
 };
 
-function body(event: ConnectEvent): EventBody {
+function body(event: ConnectEvent): DecodedRecord["body"] {
   const local = formatLocal(event.local);
   return {
-    socket_cookie: String(event.socket_cookie),
+    socket_cookie: String(event.socketCookie),
     protocol: protocolName(event.protocol),
     family: formatAddress(event.peer.address).includes(":") ? "ipv6" : "ipv4",
     ...(local !== undefined && { local }),
     peer: formatEndpoint(event.peer),
     result: resultName(event.error),
-    duration_ns: Number(event.duration_ns),
-    syn_retransmits: event.syn_retransmits,
+    duration_ns: Number(event.durationNs),
+    syn_retransmits: event.synRetransmits,
     technique: enumName(techniqueNames, event.technique),
-    ...(event.has_conflict !== 0 && { conflict: conflict(event) }),
+    ...(event.hasConflict !== 0 && { conflict: conflict(event) }),
   };
 }
 
 /** The socket that received from this 4-tuple until now. */
-function conflict(event: ConnectEvent): EventBody {
+function conflict(event: ConnectEvent): DecodedRecord["body"] {
   return {
-    socket_cookie: String(event.conflict_cookie),
-    local: formatEndpoint(event.conflict_local),
-    ...(event.conflict_process.pid !== 0 && { process: formatProcess(event.conflict_process) }),
+    socket_cookie: String(event.conflictCookie),
+    local: formatEndpoint(event.conflictLocal),
+    ...(event.conflictProcess.pid !== 0 && { process: formatProcess(event.conflictProcess) }),
   };
 }
 
-/** `ok`, the errno's name, or `unknown`. */
-export function resultName(error: number): string {
-  if (error === 0) return "ok";
-  return error < 0 ? "unknown" : getSystemErrorName(-error);
+/** Loopback takes tens of microseconds; SYN retransmits fall at 1, 3, 7, 15 ... seconds. */
+const BUCKETS_SECONDS = [0.0001, 0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 4, 8, 16, 32, 64];
+
+const NS_PER_SECOND = 1e9;
+
+function createAggregator(registry: Registry): Aggregator {
+  const { durationNs, error, protocol, technique, synRetransmits, hasConflict } =
+    connectEventColumns;
+  const events = createTally(registry);
+  const durations = createDurations(registry);
+  const retransmits = new Counter({
+    name: "tuplewatch_connect_syn_retransmits_total",
+    help: "SYNs that connect() attempts had to send again.",
+    registers: [registry],
+  });
+  const conflicts = new Counter({
+    name: "tuplewatch_connect_conflicts_total",
+    help: "UDP sockets that connected to a 4-tuple another socket was connected to.",
+    registers: [registry],
+  });
+  return (rows, count) => {
+    for (let index = 0, row = 0; index < count; index++, row += connectEventColumnCount) {
+      events.add(rows, row);
+      const label = outcomeLabels(rows[row + protocol] as number, rows[row + error] as number);
+      durations.observe(label, (rows[row + durationNs] as number) / NS_PER_SECOND);
+      if (rows[row + synRetransmits]) retransmits.inc(rows[row + synRetransmits]);
+      if (rows[row + hasConflict]) conflicts.inc();
+    }
+    events.flush();
+  };
+
+  function createTally(registry: Registry): Tally {
+    const counter = new Counter({
+      name: "tuplewatch_connect_events_total",
+      help: "connect() attempts by result (ok or errno) and by how the local port came about.",
+      labelNames: ["protocol", "result", "technique"],
+      registers: [registry],
+    });
+    return new Tally(counter, [protocol, error, technique], ([proto = 0, errno = 0, how = 0]) => ({
+      protocol: protocolName(proto),
+      result: resultName(errno),
+      technique: enumName(techniqueNames, how),
+    }));
+  }
 }
 
-const BUCKETS_SECONDS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 4, 8, 16, 64];
+function createDurations(registry: Registry): Histogram {
+  return new Histogram({
+    name: "tuplewatch_connect_duration_seconds",
+    help: "Time from the call of connect() to its result.",
+    labelNames: ["protocol", "outcome"],
+    buckets: BUCKETS_SECONDS,
+    registers: [registry],
+  });
+}
+
+function outcomeLabels(protocol: number, error: number): { protocol: string; outcome: string } {
+  return { protocol: protocolName(protocol), outcome: error === 0 ? "ok" : "failed" };
+}

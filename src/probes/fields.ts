@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { fromByteArray } from "ipaddr.js";
 import type { Endpoint, Process, Tuple } from "./events.gen.ts";
 
@@ -24,6 +25,12 @@ export function formatTuple({ src, dst }: Tuple): object {
   return { src: formatEndpoint(src), dst: formatEndpoint(dst) };
 }
 
+/** `ok`, the errno's name, or `unknown` for a negative number. */
+export function resultName(error: number): string {
+  if (error === 0) return "ok";
+  return error < 0 ? "unknown" : (ERRNO_NAMES.get(error) ?? `errno_${error}`);
+}
+
 /** `tcp`, `udp` ...; a number where there is no usual name. */
 export function protocolName(protocol: number): string {
   return PROTOCOL_NAMES[protocol] ?? String(protocol);
@@ -48,6 +55,13 @@ function isMapped(bytes: Uint8Array): boolean {
   for (let at = 0; at < 10; at++) if (bytes[at] !== 0) return false;
   return bytes[10] === 0xff && bytes[11] === 0xff;
 }
+
+/** Two names share a number in places; the one that connect(2) uses comes first. */
+const ERRNO_NAMES = new Map(
+  Object.entries(constants.errno)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+).set(constants.errno.EAGAIN, "EAGAIN");
 
 // https://www.iana.org/assignments/protocol-numbers
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = {

@@ -52,7 +52,7 @@ const TARGET = fileURLToPath(new URL("src/probes/events.gen.ts", ROOT));
 /** `npm run gen`: writes events.gen.ts from the BTF of bpf/events.h; with --check only compares. */
 function main(args: readonly string[]): number {
   const object = fileURLToPath(new URL("build/bpf/events.bpf.o", ROOT));
-  const text = generateLayouts(Btf.fromObjectFile(object), Object.keys(COLUMNS), {
+  const text = generateLayouts(Btf.fromObject(readFileSync(object), "events.bpf.o"), Object.keys(COLUMNS), {
     source: "bpf/events.h",
     enums: ENUMS,
     columns: COLUMNS,

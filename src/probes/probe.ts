@@ -13,17 +13,24 @@ export interface Backend {
   readonly globals?: Readonly<Record<string, number>>;
 }
 
-/** What the rest of an event is, beside the head that all have. JSON-ready, snake_case. */
-export type EventBody = Readonly<Record<string, unknown>>;
-
-/** A record after decoding: the head that all probes share, and the probe's own part. */
+/** A record after decoding, JSON-ready but for the head, which all probes share. */
 export interface DecodedRecord {
+  readonly type: string;
   readonly head: EventHead;
-  readonly body: EventBody;
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** Counts the records of one batch; called once per batch, before anybody reads an event. */
-export type Aggregator = (views: RecordViews, offsets: Int32Array, count: number) => void;
+/** The generated loop that reads the fields needed of every record, and where they are in a row. */
+export interface Columns {
+  readonly count: number;
+  readonly headCgroupId: number;
+  readonly headProcessPid: number;
+  readonly headNetnsInum: number;
+  decode(views: RecordViews, offsets: Int32Array, count: number, rows: Float64Array): void;
+}
+
+/** Counts the records of one batch; `rows` holds `count` rows of the probe's columns. */
+export type Aggregator = (rows: Float64Array, count: number) => void;
 
 export interface ProbeSettings {
   readonly connectEvents: "all" | "failed" | "none";
@@ -36,6 +43,8 @@ export interface Probe {
   readonly backends: readonly Backend[];
   /** Layout of the records, checked against the object when it is loaded. */
   readonly layout: StructLayout;
+  readonly columns: Columns;
+  /** Constants (`config_*`) of the object that settings decide. */
   readonly globals?: (settings: ProbeSettings) => Readonly<Record<string, number>>;
   decode(views: RecordViews, at: number): DecodedRecord;
   /** Registers the probe's own metrics. */

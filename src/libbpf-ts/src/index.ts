@@ -45,3 +45,5 @@ export { RecordBatch } from "./ring-batch.ts";
 export type { DrainOptions, RecordHandler } from "./ring-drain.ts";
 export type { Subscription, WakeOptions } from "./ring-wake.ts";
 export { type RecordViews, readString, recordViews } from "./views.ts";
+export { CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, clockNs } from "./clock.ts";
+export { NetlinkSocket } from "./netlink.ts";

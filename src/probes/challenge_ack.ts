@@ -1,0 +1,88 @@
+import { Counter, type Registry } from "prom-client";
+import {
+  type ChallengeAckEvent,
+  challengeAckEventColumnCount,
+  challengeAckEventColumns,
+  challengeAckEventLayout,
+  decodeChallengeAckEvent,
+  decodeChallengeAckEventColumns,
+  sentNames,
+  triggerNames,
+} from "./events.gen.ts";
+import { enumName, formatEndpoint } from "./fields.ts";
+import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
+import { Tally } from "./tally.ts";
+
+/** One event per segment that a connection answers, or would answer, with a challenge ACK. */
+export const challengeAck: Probe = {
+  name: "challenge_ack",
+  backends: [{ name: "drop_tracepoint", programs: ["drop_tracepoint"] }],
+  layout: challengeAckEventLayout,
+  columns: {
+    ...challengeAckEventColumns,
+    count: challengeAckEventColumnCount,
+    decode: decodeChallengeAckEventColumns,
+  },
+  decode: (views, at) => {
+    const event = decodeChallengeAckEvent(views, at);
+    return { type: "challenge_ack", head: event.head, body: body(event) };
+  },
+  createAggregator,
+};
+
+function body(event: ChallengeAckEvent): DecodedRecord["body"] {
+  return {
+    socket_cookie: String(event.socketCookie),
+    local: formatEndpoint(event.local),
+    peer: formatEndpoint(event.peer),
+    tcp_state: TCP_STATES[event.tcpState] ?? String(event.tcpState),
+    trigger: enumName(triggerNames, event.trigger),
+    ...sent(enumName(sentNames, event.sent)),
+    segment_seq: event.seq,
+    segment_ack: event.ack,
+    rcv_nxt: event.rcvNxt,
+    snd_una: event.sndUna,
+  };
+}
+
+/** Nothing is said where the backend cannot know. */
+function sent(name: string): { sent?: boolean; limiter?: string } {
+  if (name === "unknown") return {};
+  return name === "yes" ? { sent: true } : { sent: false, limiter: name.replace("_limited", "") };
+}
+
+// include/net/tcp_states.h
+const TCP_STATES: Readonly<Record<number, string>> = {
+  1: "established",
+  2: "syn_sent",
+  3: "syn_recv",
+  4: "fin_wait1",
+  5: "fin_wait2",
+  6: "time_wait",
+  7: "close",
+  8: "close_wait",
+  9: "last_ack",
+  10: "listen",
+  11: "closing",
+  12: "new_syn_recv",
+};
+
+function createAggregator(registry: Registry): Aggregator {
+  const counter = new Counter({
+    name: "tuplewatch_challenge_ack_events_total",
+    help: "Segments to be answered with a challenge ACK, by cause and by whether it was sent.",
+    labelNames: ["trigger", "sent"],
+    registers: [registry],
+  });
+  const columns = [challengeAckEventColumns.trigger, challengeAckEventColumns.sent];
+  const tally = new Tally(counter, columns, ([trigger = 0, sent = 0]) => ({
+    trigger: enumName(triggerNames, trigger),
+    sent: enumName(sentNames, sent),
+  }));
+  return (rows, count) => {
+    for (let index = 0; index < count; index++) {
+      tally.add(rows, index * challengeAckEventColumnCount);
+    }
+    tally.flush();
+  };
+}

@@ -1,0 +1,453 @@
+// Generated from bpf/events.h: do not edit.
+
+import { type RecordViews, readString, type StructLayout } from "libbpf-ts";
+
+/** enum event_type. */
+export const eventTypeNames = {
+  1: "connect",
+  2: "challenge_ack",
+  3: "conntrack_insert_failed",
+} as const;
+
+/** enum attribution. */
+export const attributionNames = {
+  0: "none",
+  1: "current",
+  2: "socket",
+  3: "flow_owner",
+} as const;
+
+/** enum inferred. */
+export const inferredNames = {
+  1: "result",
+  2: "trigger",
+  4: "sent",
+  8: "cause",
+} as const;
+
+/** enum technique. */
+export const techniqueNames = {
+  0: "plain",
+  1: "bound_port",
+  2: "bind_before_connect",
+  3: "bind_address_no_port",
+  4: "reuseaddr",
+} as const;
+
+/** enum trigger. */
+export const triggerNames = {
+  0: "other",
+  1: "rst",
+  2: "syn",
+  3: "ack_too_old",
+  4: "ack_too_new",
+  5: "paws",
+} as const;
+
+/** enum sent. */
+export const sentNames = {
+  0: "unknown",
+  1: "yes",
+  2: "socket_limited",
+  3: "netns_limited",
+} as const;
+
+/** enum verdict. */
+export const verdictNames = {
+  0: "dropped",
+  1: "resolved",
+} as const;
+
+/** enum cause. */
+export const causeNames = {
+  0: "other",
+  1: "clash",
+  2: "chain_too_long",
+  3: "dying",
+  4: "table_full",
+  5: "no_unique_tuple",
+} as const;
+
+/** enum nat. */
+export const natNames = {
+  0: "none",
+  1: "snat",
+  2: "dnat",
+  3: "both",
+} as const;
+
+/** process, 24 bytes. */
+export interface Process {
+  readonly pid: number;
+  readonly uid: number;
+  readonly comm: string;
+}
+
+export function decodeProcess(views: RecordViews, at: number): Process {
+  return {
+    pid: views.u32[at >> 2] as number,
+    uid: views.u32[(at + 4) >> 2] as number,
+    comm: readString(views.u8, at + 8, 16),
+  };
+}
+
+export const processLayout: StructLayout = {
+  name: "process",
+  size: 24,
+  fields: [
+    { name: "pid", offset: 0, size: 4, kind: "u32" },
+    { name: "uid", offset: 4, size: 4, kind: "u32" },
+    { name: "comm", offset: 8, size: 16, kind: "string" },
+  ],
+};
+
+/** event_head, 64 bytes. */
+export interface EventHead {
+  readonly timeNs: bigint;
+  readonly netnsCookie: bigint;
+  readonly cgroupId: bigint;
+  readonly netnsInum: number;
+  readonly cpu: number;
+  readonly process: Process;
+  readonly type: number;
+  readonly attribution: number;
+  readonly inferred: number;
+}
+
+export function decodeEventHead(views: RecordViews, at: number): EventHead {
+  return {
+    timeNs: views.u64[at >> 3] as bigint,
+    netnsCookie: views.u64[(at + 8) >> 3] as bigint,
+    cgroupId: views.u64[(at + 16) >> 3] as bigint,
+    netnsInum: views.u32[(at + 24) >> 2] as number,
+    cpu: views.u32[(at + 28) >> 2] as number,
+    process: decodeProcess(views, at + 32),
+    type: views.u16[(at + 56) >> 1] as number,
+    attribution: views.u8[at + 58] as number,
+    inferred: views.u32[(at + 60) >> 2] as number,
+  };
+}
+
+export const eventHeadLayout: StructLayout = {
+  name: "event_head",
+  size: 64,
+  fields: [
+    { name: "time_ns", offset: 0, size: 8, kind: "u64" },
+    { name: "netns_cookie", offset: 8, size: 8, kind: "u64" },
+    { name: "cgroup_id", offset: 16, size: 8, kind: "u64" },
+    { name: "netns_inum", offset: 24, size: 4, kind: "u32" },
+    { name: "cpu", offset: 28, size: 4, kind: "u32" },
+    { name: "process", offset: 32, size: 24, kind: "struct", struct: processLayout },
+    { name: "type", offset: 56, size: 2, kind: "u16" },
+    { name: "attribution", offset: 58, size: 1, kind: "u8" },
+    { name: "pad", offset: 59, size: 1, kind: "u8" },
+    { name: "inferred", offset: 60, size: 4, kind: "u32" },
+  ],
+};
+
+/** endpoint, 20 bytes. */
+export interface Endpoint {
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
+export function decodeEndpoint(views: RecordViews, at: number): Endpoint {
+  return {
+    address: views.u8.slice(at, at + 16),
+    port: views.u16[(at + 16) >> 1] as number,
+  };
+}
+
+export const endpointLayout: StructLayout = {
+  name: "endpoint",
+  size: 20,
+  fields: [
+    { name: "address", offset: 0, size: 16, kind: "bytes" },
+    { name: "port", offset: 16, size: 2, kind: "u16" },
+    { name: "pad", offset: 18, size: 2, kind: "u16" },
+  ],
+};
+
+/** connect_event, 184 bytes. */
+export interface ConnectEvent {
+  readonly head: EventHead;
+  readonly socketCookie: bigint;
+  readonly durationNs: bigint;
+  readonly local: Endpoint;
+  readonly peer: Endpoint;
+  readonly error: number;
+  readonly protocol: number;
+  readonly family: number;
+  readonly technique: number;
+  readonly synRetransmits: number;
+  readonly hasConflict: number;
+  readonly conflictLocal: Endpoint;
+  readonly conflictCookie: bigint;
+  readonly conflictProcess: Process;
+}
+
+export function decodeConnectEvent(views: RecordViews, at: number): ConnectEvent {
+  return {
+    head: decodeEventHead(views, at),
+    socketCookie: views.u64[(at + 64) >> 3] as bigint,
+    durationNs: views.u64[(at + 72) >> 3] as bigint,
+    local: decodeEndpoint(views, at + 80),
+    peer: decodeEndpoint(views, at + 100),
+    error: views.i32[(at + 120) >> 2] as number,
+    protocol: views.u16[(at + 124) >> 1] as number,
+    family: views.u16[(at + 126) >> 1] as number,
+    technique: views.u8[at + 128] as number,
+    synRetransmits: views.u8[at + 129] as number,
+    hasConflict: views.u8[at + 130] as number,
+    conflictLocal: decodeEndpoint(views, at + 132),
+    conflictCookie: views.u64[(at + 152) >> 3] as bigint,
+    conflictProcess: decodeProcess(views, at + 160),
+  };
+}
+
+export const connectEventLayout: StructLayout = {
+  name: "connect_event",
+  size: 184,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
+    { name: "duration_ns", offset: 72, size: 8, kind: "u64" },
+    { name: "local", offset: 80, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "peer", offset: 100, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "error", offset: 120, size: 4, kind: "i32" },
+    { name: "protocol", offset: 124, size: 2, kind: "u16" },
+    { name: "family", offset: 126, size: 2, kind: "u16" },
+    { name: "technique", offset: 128, size: 1, kind: "u8" },
+    { name: "syn_retransmits", offset: 129, size: 1, kind: "u8" },
+    { name: "has_conflict", offset: 130, size: 1, kind: "u8" },
+    { name: "pad", offset: 131, size: 1, kind: "u8" },
+    { name: "conflict_local", offset: 132, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "conflict_cookie", offset: 152, size: 8, kind: "u64" },
+    { name: "conflict_process", offset: 160, size: 24, kind: "struct", struct: processLayout },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const connectEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  durationNs: 3,
+  error: 4,
+  protocol: 5,
+  technique: 6,
+  synRetransmits: 7,
+  hasConflict: 8,
+  family: 9,
+} as const;
+
+/** Numbers per row of decodeConnectEventColumns. */
+export const connectEventColumnCount = 10;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeConnectEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { i32, u16, u32, u8 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 10) {
+    const at = offsets[i] as number;
+    const at2 = at >> 1;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = (u32[at4 + 19] as number) * 4294967296 + (u32[at4 + 18] as number);
+    out[row + 4] = i32[at4 + 30] as number;
+    out[row + 5] = u16[at2 + 62] as number;
+    out[row + 6] = u8[at + 128] as number;
+    out[row + 7] = u8[at + 129] as number;
+    out[row + 8] = u8[at + 130] as number;
+    out[row + 9] = u16[at2 + 63] as number;
+  }
+}
+
+/** challenge_ack_event, 136 bytes. */
+export interface ChallengeAckEvent {
+  readonly head: EventHead;
+  readonly socketCookie: bigint;
+  readonly local: Endpoint;
+  readonly peer: Endpoint;
+  readonly seq: number;
+  readonly ack: number;
+  readonly rcvNxt: number;
+  readonly sndUna: number;
+  readonly tcpState: number;
+  readonly trigger: number;
+  readonly sent: number;
+}
+
+export function decodeChallengeAckEvent(views: RecordViews, at: number): ChallengeAckEvent {
+  return {
+    head: decodeEventHead(views, at),
+    socketCookie: views.u64[(at + 64) >> 3] as bigint,
+    local: decodeEndpoint(views, at + 72),
+    peer: decodeEndpoint(views, at + 92),
+    seq: views.u32[(at + 112) >> 2] as number,
+    ack: views.u32[(at + 116) >> 2] as number,
+    rcvNxt: views.u32[(at + 120) >> 2] as number,
+    sndUna: views.u32[(at + 124) >> 2] as number,
+    tcpState: views.u8[at + 128] as number,
+    trigger: views.u8[at + 129] as number,
+    sent: views.u8[at + 130] as number,
+  };
+}
+
+export const challengeAckEventLayout: StructLayout = {
+  name: "challenge_ack_event",
+  size: 136,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
+    { name: "local", offset: 72, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "peer", offset: 92, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "seq", offset: 112, size: 4, kind: "u32" },
+    { name: "ack", offset: 116, size: 4, kind: "u32" },
+    { name: "rcv_nxt", offset: 120, size: 4, kind: "u32" },
+    { name: "snd_una", offset: 124, size: 4, kind: "u32" },
+    { name: "tcp_state", offset: 128, size: 1, kind: "u8" },
+    { name: "trigger", offset: 129, size: 1, kind: "u8" },
+    { name: "sent", offset: 130, size: 1, kind: "u8" },
+    { name: "pad", offset: 131, size: 5, kind: "bytes" },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const challengeAckEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  trigger: 3,
+  sent: 4,
+} as const;
+
+/** Numbers per row of decodeChallengeAckEventColumns. */
+export const challengeAckEventColumnCount = 5;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeChallengeAckEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { u32, u8 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 5) {
+    const at = offsets[i] as number;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = u8[at + 129] as number;
+    out[row + 4] = u8[at + 130] as number;
+  }
+}
+
+/** tuple, 40 bytes. */
+export interface Tuple {
+  readonly src: Endpoint;
+  readonly dst: Endpoint;
+}
+
+export function decodeTuple(views: RecordViews, at: number): Tuple {
+  return {
+    src: decodeEndpoint(views, at),
+    dst: decodeEndpoint(views, at + 20),
+  };
+}
+
+export const tupleLayout: StructLayout = {
+  name: "tuple",
+  size: 40,
+  fields: [
+    { name: "src", offset: 0, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "dst", offset: 20, size: 20, kind: "struct", struct: endpointLayout },
+  ],
+};
+
+/** conntrack_insert_failed_event, 152 bytes. */
+export interface ConntrackInsertFailedEvent {
+  readonly head: EventHead;
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  readonly protocol: number;
+  readonly zone: number;
+  readonly nat: number;
+  readonly verdict: number;
+  readonly cause: number;
+}
+
+export function decodeConntrackInsertFailedEvent(
+  views: RecordViews,
+  at: number,
+): ConntrackInsertFailedEvent {
+  return {
+    head: decodeEventHead(views, at),
+    original: decodeTuple(views, at + 64),
+    reply: decodeTuple(views, at + 104),
+    protocol: views.u16[(at + 144) >> 1] as number,
+    zone: views.u16[(at + 146) >> 1] as number,
+    nat: views.u8[at + 148] as number,
+    verdict: views.u8[at + 149] as number,
+    cause: views.u8[at + 150] as number,
+  };
+}
+
+export const conntrackInsertFailedEventLayout: StructLayout = {
+  name: "conntrack_insert_failed_event",
+  size: 152,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "original", offset: 64, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "reply", offset: 104, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "protocol", offset: 144, size: 2, kind: "u16" },
+    { name: "zone", offset: 146, size: 2, kind: "u16" },
+    { name: "nat", offset: 148, size: 1, kind: "u8" },
+    { name: "verdict", offset: 149, size: 1, kind: "u8" },
+    { name: "cause", offset: 150, size: 1, kind: "u8" },
+    { name: "pad", offset: 151, size: 1, kind: "u8" },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const conntrackInsertFailedEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  protocol: 3,
+  nat: 4,
+  verdict: 5,
+  cause: 6,
+} as const;
+
+/** Numbers per row of decodeConntrackInsertFailedEventColumns. */
+export const conntrackInsertFailedEventColumnCount = 7;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeConntrackInsertFailedEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { u16, u32, u8 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 7) {
+    const at = offsets[i] as number;
+    const at2 = at >> 1;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = u16[at2 + 72] as number;
+    out[row + 4] = u8[at + 148] as number;
+    out[row + 5] = u8[at + 149] as number;
+    out[row + 6] = u8[at + 150] as number;
+  }
+}
