@@ -260,7 +260,10 @@ const structTypes = once(() => {
 /** libbpf's functions. The first call loads the library and throws a BpfError when it is absent. */
 export const libbpf = once(() => {
   structTypes();
-  return bindFunctions(openLibrary(), LIBBPF);
+  const functions = bindFunctions(openLibrary(), LIBBPF);
+  // By default libbpf prints to stderr; captureLog gathers what matters.
+  functions.libbpf_set_print(null);
+  return functions;
 });
 
 /** The C library's functions. */

@@ -23,6 +23,21 @@ export {
   UpdateFlag,
 } from "./constants.ts";
 export { BpfError, errnoName } from "./errors.ts";
+export {
+  type FunctionProbeOptions,
+  kernelBtfAvailable,
+  type Probe,
+  probeCgroup,
+  probeFentry,
+  probeFexit,
+  probeHelper,
+  probeIterator,
+  probeKprobe,
+  probeMapType,
+  probeProgramType,
+  probeTpBtf,
+  probeTracepoint,
+} from "./features.ts";
 export { checkLayout } from "./gen/check.ts";
 export { type GenerateOptions, generateLayouts } from "./gen/gen.ts";
 export type { GlobalValue } from "./globals.ts";
@@ -32,6 +47,19 @@ export { BpfMap, type MapKey, possibleCpus } from "./map.ts";
 export type { MapBatch } from "./map-batch.ts";
 export { LoadedObject, type LoadOptions, OpenObject, type OpenOptions } from "./object.ts";
 export { OpenMap } from "./open-map.ts";
+export {
+  bindSocket,
+  clockNs,
+  closeFd,
+  netlinkAddress,
+  openSocket,
+  Posix,
+  receive,
+  sendTo,
+  setNamespace,
+  unixAddress,
+  waitReadable,
+} from "./posix.ts";
 export {
   enableRunStats,
   type KprobeOptions,

@@ -9,20 +9,8 @@ import { Drain, type DrainOptions, type RecordHandler } from "./ring-drain.ts";
 import { type Subscription, subscribe, type WakeOptions } from "./ring-wake.ts";
 import { type RecordViews, recordViews } from "./views.ts";
 
-// Layout and bits: include/uapi/linux/bpf.h (BPF_RINGBUF_*) and kernel/bpf/ringbuf.c.
-const HEADER_BYTES = 8;
-const DISCARD_BIT = 1 << 30;
-const LENGTH_MASK = DISCARD_BIT - 1;
-
 /** Offsets are 32-bit integers and the data is mapped twice. */
 const MAX_SIZE = 1 << 29;
-
-/**
- * A load of a header must not be done before that of the producer's position. x86 never reorders
- * loads, so there the cheap plain load will do (two to three times as fast); elsewhere it is an
- * acquire load, as in libbpf's ringbuf_process_ring.
- */
-const PLAIN_LOADS = process.arch === "x64";
 
 /**
  * A BPF ring buffer, mapped. Records are read in place: no call into C and no copy per record.
@@ -120,38 +108,17 @@ export class RingBuffer {
    */
   take(batch: RecordBatch, maxRecords: number = batch.capacity): number {
     this.#check("read");
-    const { offsets, lengths } = batch;
-    const headers = this.#views.i32;
-    const limit = Math.min(maxRecords, offsets.length);
     const available = (Atomics.load(this.#producer, 0) - this.#taken) >>> 0;
     const start = this.#taken & (this.size - 1);
-    const end = available > this.size ? start : start + available;
-    let at = start;
-    let count = 0;
-    let sound = available <= this.size;
-    while (at < end && count < limit) {
-      const header = (PLAIN_LOADS ? headers[at >> 2] : Atomics.load(headers, at >> 2)) as number;
-      // bit 31, the sign, is BUSY: reserved and not submitted yet
-      if (header < 0) break;
-      const length = header & LENGTH_MASK;
-      const next = at + ((length + HEADER_BYTES + 7) & ~7);
-      if (next > end) {
-        sound = false;
-        break;
-      }
-      if ((header & DISCARD_BIT) === 0) {
-        offsets[count] = at + HEADER_BYTES;
-        lengths[count] = length;
-        count++;
-      } else this.discarded++;
-      at = next;
-    }
-    batch.count = count;
-    batch.start = start;
-    batch.end = at;
-    this.#advance(at - start);
-    if (!sound && count === 0) this.#skipCorrupt(available - (at - start));
-    return count;
+    // More than the ring holds: the positions themselves are damaged.
+    const plausible = available <= this.size;
+    const end = plausible ? start + available : start;
+    const sound = batch.walk(this.#views.i32, start, end, maxRecords) && plausible;
+    const taken = batch.end - start;
+    this.discarded += batch.discarded;
+    this.#advance(taken);
+    if (!sound && batch.count === 0) this.#skipCorrupt(available - taken);
+    return batch.count;
   }
 
   /** Gives the space of all that was taken back to the kernel. Does nothing once closed. */
