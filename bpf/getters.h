@@ -73,28 +73,18 @@ static __always_inline bool is_ipv4(const struct endpoint *endpoint)
 	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 
-static __always_inline void read_peer(struct endpoint *to, struct sock *sk)
-{
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		BPF_CORE_READ_INTO(to->address, sk, __sk_common.skc_v6_daddr);
-	else
-		set_ipv4(to, BPF_CORE_READ(sk, __sk_common.skc_daddr));
-	to->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-}
-
-/*
- * A connection of an IPv6 socket to a mapped address has its source in skc_rcv_saddr only: the
- * mapped copy is left unset by tcp_v4_connect() (seen on 6.18).
- */
 static __always_inline void read_endpoints(
 	struct endpoint *local, struct endpoint *peer, struct sock *sk)
 {
-	read_peer(peer, sk);
-	if (is_ipv4(peer))
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+		BPF_CORE_READ_INTO(&local->address, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&peer->address, sk, __sk_common.skc_v6_daddr);
+	} else {
 		set_ipv4(local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-	else
-		BPF_CORE_READ_INTO(local->address, sk, __sk_common.skc_v6_rcv_saddr);
+		set_ipv4(peer, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	}
 	local->port = sock_local_port(sk);
+	peer->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
 
 #endif

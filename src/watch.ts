@@ -1,5 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { release } from "node:os";
+import { libbpfVersion } from "libbpf-ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
 import {
@@ -11,7 +12,6 @@ import {
   detachProbe,
   isAttached,
 } from "./kernel/attach.ts";
-import { libbpfVersion } from "libbpf-ts";
 import { type KernelCounters, NO_EVENTS, readCounters } from "./kernel/counters.ts";
 import { ProbeDrain } from "./kernel/drain.ts";
 import { gapBatch } from "./pipeline/batch.ts";
@@ -27,6 +27,13 @@ import type { Readiness } from "./serve/server.ts";
 const LOSS_CHECK_MS = 1000;
 
 const NS_PER_SECOND = 1e9;
+
+const CAPABILITIES = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN";
+
+/** The daemon cannot do its work, for a reason that its user can mend. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
 
 /** An attached probe with what the daemon keeps for it. */
 interface Running {
@@ -48,20 +55,20 @@ export class Watch implements KernelStage {
 
   constructor(context: DaemonContext) {
     this.#context = context;
-    this.#probes = PROBES.filter(({ name }) => context.config.probes.includes(name));
+    const wanted: readonly string[] = context.config.probes;
+    this.#probes = PROBES.filter(({ name }) => wanted.includes(name));
   }
 
   async start(journal: Journal): Promise<void> {
     const { registry, logger } = this.#context;
+    logger.debug({ libbpf: libbpfVersion() }, "library");
     this.#journal = journal;
     const mount = findCgroup2Mount();
     this.#intake = new Intake(journal, registry, this.#probes, mount);
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
     registerProbeMetrics(registry, () => this.#states());
     this.#attachAll(mount);
-    if (this.#running.length === 0) {
-      logger.warn("no probe could be attached: only the kernel's own counters are served");
-    }
+    if (!this.ready().ok) this.#refuseOrWarn();
     this.#lossCheck = setInterval(() => this.#tellLosses(), LOSS_CHECK_MS);
   }
 
@@ -82,7 +89,8 @@ export class Watch implements KernelStage {
 
   /** Blind only when nothing at all is attached that was asked for. */
   ready(): Readiness {
-    if (this.#running.length > 0 || this.#context.config.backend === "counters") return { ok: true };
+    if (this.#running.length > 0 || this.#context.config.backend === "counters")
+      return { ok: true };
     return { ok: false, reason: "no probe is attached; see /status" };
   }
 
@@ -123,6 +131,17 @@ export class Watch implements KernelStage {
     } finally {
       if (cgroupFd !== undefined) closeSync(cgroupFd);
     }
+  }
+
+  /** A missing right or library is for the user to mend; a poor kernel is not. */
+  #refuseOrWarn(): void {
+    const reasons = this.#detached.flatMap(({ passedOver }) => passedOver.map((p) => p.reason));
+    if (process.geteuid?.() !== 0) {
+      throw new StartError(
+        `root, or ${CAPABILITIES}, is needed to load BPF programs: ${reasons[0]}`,
+      );
+    }
+    this.#context.logger.warn("no probe is attached: only the kernel's own counters are served");
   }
 
   #run(attached: AttachedProbe): void {

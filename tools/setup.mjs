@@ -2,7 +2,7 @@
 // Plain JavaScript without dependencies, because it runs before anything is installed or built.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packages } from "./packages.mjs";
@@ -31,7 +31,8 @@ function run(what, command, args, env = {}) {
   });
   if (done.status === 0) return;
   process.stderr.write(`${done.stdout ?? ""}${done.stderr ?? ""}`);
-  const why = done.error?.message ?? (done.signal ? `signal ${done.signal}` : `exit ${done.status}`);
+  const why =
+    done.error?.message ?? (done.signal ? `signal ${done.signal}` : `exit ${done.status}`);
   fail(`${what} failed: ${command} ${args.join(" ")}: ${why}`);
 }
 
@@ -79,12 +80,19 @@ function installPackages(missing) {
   const env = { DEBIAN_FRONTEND: "noninteractive" };
   run("reading the package lists", "apt-get", ["update", "-qq"], env);
   const names = missing.map(([name]) => name);
-  run("installing packages", "apt-get", ["install", "-qq", "-y", "--no-install-recommends", ...names], env);
+  run(
+    "installing packages",
+    "apt-get",
+    ["install", "-qq", "-y", "--no-install-recommends", ...names],
+    env,
+  );
 }
 
 function installNodePackages() {
   const stamp = join(root, "node_modules", ".tuplewatch-lock");
-  const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+  const lock = createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing Node packages (npm ci): package-lock.json is new here");
   // koffi ships its binaries in packages of their own, so that no install script has to run.
@@ -101,7 +109,10 @@ function fetchPromtool() {
   rmSync(download, { recursive: true, force: true });
   mkdirSync(download, { recursive: true });
   mkdirSync(target, { recursive: true });
-  const fetched = spawnSync("apt-get", ["download", "-qq", "prometheus"], { cwd: download, encoding: "utf8" });
+  const fetched = spawnSync("apt-get", ["download", "-qq", "prometheus"], {
+    cwd: download,
+    encoding: "utf8",
+  });
   if (fetched.status !== 0) {
     run("reading the package lists", "apt-get", ["update", "-qq"]);
     run("fetching prometheus", "sh", ["-c", `cd "${download}" && apt-get download -qq prometheus`]);
@@ -116,7 +127,13 @@ function build() {
   const first = !existsSync(join(root, "build", "src.tsbuildinfo"));
   if (first) say("building the BPF programs and the TypeScript sources");
   run("building the BPF programs", "make", ["--no-print-directory", "-s", "-C", "bpf"]);
-  if (forTests) run("building the test programs", "make", ["--no-print-directory", "-s", "-C", "test/programs"]);
+  if (forTests)
+    run("building the test programs", "make", [
+      "--no-print-directory",
+      "-s",
+      "-C",
+      "test/programs",
+    ]);
   run("compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-b"]);
 }
 

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { ConfigError, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/options.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger } from "../logger.ts";
 import { ListenError } from "../serve/listen.ts";
@@ -16,15 +17,27 @@ export async function run(flags: Flags): Promise<void> {
   const config = settings(flags);
   const logger = await createLogger(config);
   dieLoudly(logger);
-  const starting = startDaemon(config, logger);
+  const starting = start(config, logger);
   stopOnSignals(starting, logger);
   try {
     await starting;
   } catch (error) {
-    const expected = error instanceof ListenError;
+    const expected = isForTheUser(error);
     logger.fatal(expected ? {} : { err: error }, expected ? error.message : "cannot start");
     process.exit(FAILURE);
   }
+}
+
+/** The kernel side is loaded only here: no other command needs it. */
+async function start(config: Config, logger: Logger): Promise<Daemon> {
+  const { Watch } = await import("../watch.ts");
+  return startDaemon(config, logger, (context) => new Watch(context));
+}
+
+/** Errors that speak for themselves, without a stack. */
+function isForTheUser(error: unknown): error is Error {
+  const names = ["BpfError", "StartError"];
+  return error instanceof ListenError || (error instanceof Error && names.includes(error.name));
 }
 
 function settings({ configFile, ...flags }: Flags): ReturnType<typeof loadConfig> {

@@ -1,4 +1,13 @@
-import { BpfError, checkLayout, type Link, type LoadedObject, OpenObject, RingBuffer } from "libbpf-ts";
+import { readFileSync } from "node:fs";
+import {
+  BpfError,
+  Btf,
+  checkLayout,
+  type Link,
+  type LoadedObject,
+  OpenObject,
+  RingBuffer,
+} from "libbpf-ts";
 import type { Backend, Probe } from "../probes/probe.ts";
 import { objectPath } from "./objects.ts";
 
@@ -74,14 +83,15 @@ export function closeProbe({ ring, object }: AttachedProbe): void {
 }
 
 function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): LoadedObject {
-  const opened = OpenObject.openFile(objectPath(probe.name));
+  const path = objectPath(probe.name);
+  const opened = OpenObject.openFile(path);
   const wanted = new Set([...backend.programs, ...(backend.cgroupPrograms ?? [])]);
   try {
-    for (const program of opened.programs()) program.autoload = wanted.has(program.name);
+    for (const [name, program] of opened.programs) program.autoload = wanted.has(name);
     opened.map("events").setMaxEntries(settings.ringBytes);
     const globals = { ...settings.globals, ...backend.globals };
     for (const [name, value] of Object.entries(globals)) opened.setGlobal(name, BigInt(value));
-    checkLayout(probe.layout, opened.btf());
+    checkLayout(probe.layout, Btf.fromObject(readFileSync(path), path));
   } catch (error) {
     opened.close();
     throw error;

@@ -1,4 +1,4 @@
-import { CLOCK_BOOTTIME, CLOCK_REALTIME, clockNs } from "libbpf-ts";
+import { clockNs, Posix } from "libbpf-ts";
 
 const NS_PER_SECOND = 1_000_000_000n;
 
@@ -12,7 +12,7 @@ export class WallClock {
 
   /** Follows steps of the wall clock; called once in a while. */
   adjust(): void {
-    this.#offsetNs = clockNs(CLOCK_REALTIME) - clockNs(CLOCK_BOOTTIME);
+    this.#offsetNs = clockNs(Posix.CLOCK_REALTIME) - clockNs(Posix.CLOCK_BOOTTIME);
   }
 
   get offsetNs(): bigint {

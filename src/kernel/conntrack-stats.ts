@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { NetlinkSocket } from "libbpf-ts";
+import { closeFd, netlinkAddress, openSocket, Posix, receive, sendTo } from "libbpf-ts";
 
 /** Counters of one network namespace, summed over CPUs. */
 export interface ConntrackStats {
@@ -21,6 +21,7 @@ export interface ConntrackTable {
 }
 
 const NETLINK_NETFILTER = 12;
+const RECEIVE_BYTES = 64 * 1024;
 const HEADER_BYTES = 16 + 4; // struct nlmsghdr, struct nfgenmsg
 const NLM_F_REQUEST = 0x1;
 const NLM_F_DUMP = 0x300;
@@ -62,12 +63,12 @@ export function readConntrackStats(): ConntrackStats | undefined {
   if (existsSync("/proc/modules") && !existsSync("/sys/module/nf_conntrack_netlink")) {
     return readProcStats();
   }
-  const socket = NetlinkSocket.open(NETLINK_NETFILTER);
+  const socket = openSocket(Posix.AF_NETLINK, Posix.SOCK_RAW, NETLINK_NETFILTER);
   try {
-    socket.send(statsRequest());
+    sendTo(socket, statsRequest(), netlinkAddress());
     return sumReplies(socket);
   } finally {
-    socket.close();
+    closeFd(socket);
   }
 }
 
@@ -98,19 +99,23 @@ function statsRequest(): Uint8Array {
   return request;
 }
 
-function sumReplies(socket: NetlinkSocket): ConntrackStats {
+/** A dump is answered within the request, so that nothing has to be waited for. */
+function sumReplies(socket: number): ConntrackStats {
   const total = zeroes();
+  const buffer = Buffer.alloc(RECEIVE_BYTES);
   for (;;) {
-    const reply = Buffer.from(socket.receive());
+    const length = receive(socket, buffer);
+    if (length === undefined) throw replyError(0);
+    const reply = buffer.subarray(0, length);
     let at = 0;
     while (at + HEADER_BYTES <= reply.length) {
-      const length = reply.readUInt32LE(at);
+      const messageBytes = reply.readUInt32LE(at);
       const type = reply.readUInt16LE(at + 4);
       if (type === NLMSG_DONE) return total;
       if (type === NLMSG_ERROR) throw replyError(reply.readInt32LE(at + 16));
-      if (length < HEADER_BYTES || at + length > reply.length) throw replyError(0);
-      addAttributes(total, reply.subarray(at + HEADER_BYTES, at + length));
-      at += (length + 3) & ~3;
+      if (messageBytes < HEADER_BYTES || at + messageBytes > reply.length) throw replyError(0);
+      addAttributes(total, reply.subarray(at + HEADER_BYTES, at + messageBytes));
+      at += (messageBytes + 3) & ~3;
     }
   }
 }

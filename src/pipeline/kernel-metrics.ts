@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import {
   CONNTRACK_COUNTERS,
+  type ConntrackTable,
   readConntrackStats,
   readConntrackTable,
 } from "../kernel/conntrack-stats.ts";
@@ -66,25 +67,27 @@ function registerConntrackStats(registry: Registry, guarded: Guard): void {
 }
 
 function registerConntrackTable(registry: Registry, guarded: Guard): void {
-  const limit = new Gauge({
-    name: "tuplewatch_conntrack_entries_limit",
-    help: "Entries that the conntrack table may hold (nf_conntrack_max).",
-    registers: [registry],
-  });
-  limit.remove();
-  new Gauge({
-    name: "tuplewatch_conntrack_entries",
-    help: "Entries in the conntrack table of the daemon's network namespace.",
-    registers: [registry],
-    collect() {
-      guarded(() => {
-        this.remove();
-        limit.remove();
-        const table = readConntrackTable();
-        if (table === undefined) return;
-        this.set(table.entries);
-        limit.set(table.limit);
-      })();
-    },
-  });
+  const register = (name: string, help: string, field: keyof ConntrackTable) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        guarded(() => {
+          this.remove();
+          const table = readConntrackTable();
+          if (table !== undefined) this.set(table[field]);
+        })();
+      },
+    });
+  register(
+    "tuplewatch_conntrack_entries",
+    "Entries in the conntrack table of the daemon's network namespace.",
+    "entries",
+  );
+  register(
+    "tuplewatch_conntrack_entries_limit",
+    "Entries that the conntrack table may hold (nf_conntrack_max).",
+    "limit",
+  );
 }

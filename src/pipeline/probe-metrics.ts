@@ -83,22 +83,20 @@ function registerConservation(registry: Registry, states: () => ProbeState[]): v
 }
 
 function registerRings(registry: Registry, states: () => ProbeState[]): void {
-  const size = new Gauge({
-    name: "tuplewatch_ring_size_bytes",
-    help: "Size of a probe's ring buffer.",
-    labelNames: ["probe"],
-    registers: [registry],
-  });
-  new Gauge({
-    name: "tuplewatch_ring_fill_bytes",
-    help: "Bytes that wait in a probe's ring buffer.",
-    labelNames: ["probe"],
-    registers: [registry],
-    collect() {
-      for (const { probe, ringBytes, ringFillBytes } of states()) {
-        size.set({ probe }, ringBytes);
-        this.set({ probe }, ringFillBytes);
-      }
-    },
-  });
+  const register = (name: string, help: string, field: "ringBytes" | "ringFillBytes") =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ["probe"],
+      registers: [registry],
+      collect() {
+        for (const state of states()) this.set({ probe: state.probe }, state[field]);
+      },
+    });
+  register("tuplewatch_ring_size_bytes", "Size of a probe's ring buffer.", "ringBytes");
+  register(
+    "tuplewatch_ring_fill_bytes",
+    "Bytes that wait in a probe's ring buffer.",
+    "ringFillBytes",
+  );
 }

@@ -35,8 +35,7 @@ export class RecordEvents implements EventBatch {
     this.#offsets = offsets.slice(0, count).map((offset) => offset - start);
     this.#names = names;
     this.#wallClockOffsetNs = wallClockOffsetNs;
-    this.byteLength =
-      BATCH_OVERHEAD_BYTES + this.#bytes.byteLength + count * RECORD_OVERHEAD_BYTES;
+    this.byteLength = BATCH_OVERHEAD_BYTES + this.#bytes.byteLength + count * RECORD_OVERHEAD_BYTES;
   }
 
   event(index: number, seq: number): TuplewatchEvent {

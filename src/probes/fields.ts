@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { fromByteArray } from "ipaddr.js";
+import ipaddr from "ipaddr.js";
 import type { Endpoint, Process, Tuple } from "./events.gen.ts";
 
 const WILDCARD = /^(0\.0\.0\.0|::)$/;
@@ -7,7 +7,7 @@ const WILDCARD = /^(0\.0\.0\.0|::)$/;
 /** Text of a 16-byte address: dotted for ::ffff:a.b.c.d, else RFC 5952. */
 export function formatAddress(bytes: Uint8Array): string {
   if (isMapped(bytes)) return bytes.subarray(12).join(".");
-  return fromByteArray([...bytes]).toString();
+  return ipaddr.fromByteArray([...bytes]).toString();
 }
 
 export function formatEndpoint({ address, port }: Endpoint): { address: string; port: number } {

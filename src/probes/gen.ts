@@ -16,13 +16,7 @@ const COLUMNS = {
     "has_conflict",
     "family",
   ],
-  challenge_ack_event: [
-    "head.cgroup_id",
-    "head.process.pid",
-    "head.netns_inum",
-    "trigger",
-    "sent",
-  ],
+  challenge_ack_event: ["head.cgroup_id", "head.process.pid", "head.netns_inum", "trigger", "sent"],
   conntrack_insert_failed_event: [
     "head.cgroup_id",
     "head.process.pid",
@@ -52,11 +46,15 @@ const TARGET = fileURLToPath(new URL("src/probes/events.gen.ts", ROOT));
 /** `npm run gen`: writes events.gen.ts from the BTF of bpf/events.h; with --check only compares. */
 function main(args: readonly string[]): number {
   const object = fileURLToPath(new URL("build/bpf/events.bpf.o", ROOT));
-  const text = generateLayouts(Btf.fromObject(readFileSync(object), "events.bpf.o"), Object.keys(COLUMNS), {
-    source: "bpf/events.h",
-    enums: ENUMS,
-    columns: COLUMNS,
-  });
+  const text = generateLayouts(
+    Btf.fromObject(readFileSync(object), "events.bpf.o"),
+    Object.keys(COLUMNS),
+    {
+      source: "bpf/events.h",
+      enums: ENUMS,
+      columns: COLUMNS,
+    },
+  );
   if (!args.includes("--check")) {
     writeFileSync(TARGET, text);
     return 0;

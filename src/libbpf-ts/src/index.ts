@@ -72,6 +72,5 @@ export { RingBuffer } from "./ring.ts";
 export { RecordBatch } from "./ring-batch.ts";
 export type { DrainOptions, RecordHandler } from "./ring-drain.ts";
 export type { Subscription, WakeOptions } from "./ring-wake.ts";
+export { libbpfVersion } from "./version.ts";
 export { type RecordViews, readString, recordViews } from "./views.ts";
-export { CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, clockNs } from "./clock.ts";
-export { NetlinkSocket } from "./netlink.ts";
