@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import threading
 
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 LOOPBACK = "127.0.0.1"
@@ -31,9 +32,12 @@ def attempt(sock, address, keep=None):
     return {"result": result, "local": list(local)}
 
 
+LISTENER_PORT = 4500  # outside every range that the tests set
+
+
 def listener(family=socket.AF_INET, host=LOOPBACK):
     sock = socket.socket(family)
-    sock.bind((host, 0))
+    sock.bind((host, LISTENER_PORT))
     sock.listen(4096)
     return sock
 
@@ -55,6 +59,13 @@ def to_listener(count, prepare, family=socket.AF_INET, host=LOOPBACK):
         prepare(sock, index)
         made.append(attempt(sock, (host, port), keep))
     return made
+
+
+def syn_retransmits():
+    """The kernel's own count for the namespace (TCPSynRetrans)."""
+    with open("/proc/self/net/netstat") as file:
+        names, values = [line.split() for line in file if line.startswith("TcpExt:")]
+    return int(values[names.index("TCPSynRetrans")])
 
 
 def nothing(_sock, _index):
@@ -139,18 +150,36 @@ def nonblocking_refused(count):
     return made
 
 
-def full_backlog(count):
-    """Connections whose SYNs a full accept queue drops: they end with the process."""
+def with_full_backlog():
+    """A listener that drops every further SYN: its accept queue is full."""
     server = socket.socket()
     server.bind((LOOPBACK, 0))
     server.listen(0)
-    filler = [attempt(tcp(), server.getsockname(), KEEP) for _ in range(1)]
+    attempt(tcp(), server.getsockname(), KEEP)
+    KEEP.append(server)
+    return server.getsockname()
+
+
+def timeout(count):
+    address = with_full_backlog()
+    socks = [tcp() for _ in range(count)]
+    threads = [threading.Thread(target=attempt, args=(sock, address)) for sock in socks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return []
+
+
+def canceled(count):
+    """Connects that are closed while their SYN is unanswered."""
+    address = with_full_backlog()
     made = []
     for _ in range(count):
         sock = tcp()
         sock.setblocking(False)
-        made.append(attempt(sock, server.getsockname(), KEEP))
-    return filler + made
+        made.append(attempt(sock, address))
+    return made
 
 
 def self_connect(count):
@@ -210,7 +239,8 @@ KINDS = {
     "udp_pair_wildcard": udp_pair_wildcard,
     "nonblocking": nonblocking,
     "nonblocking_refused": nonblocking_refused,
-    "full_backlog": full_backlog,
+    "timeout": timeout,
+    "canceled": canceled,
     "self_connect": self_connect,
     "reconnect_udp": reconnect_udp,
     "exhausted": exhausted,
@@ -224,9 +254,12 @@ def main():
         sys.exit(f"usage: connects.py KIND COUNT; kinds: {' '.join(KINDS)}")
     made = KINDS[sys.argv[1]](int(sys.argv[2]))
     netns = os.stat("/proc/self/ns/net").st_ino
-    print(json.dumps({"pid": os.getpid(), "netns": netns, "attempts": made}), flush=True)
-    if sys.argv[1] == "full_backlog":
-        sys.stdin.read()
+    print(json.dumps({
+        "pid": os.getpid(),
+        "netns": netns,
+        "attempts": made,
+        "syn_retransmits": syn_retransmits(),
+    }), flush=True)
 
 
 main()

@@ -1,18 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startDaemonProcess } from "../support/commands.ts";
+import { type Attempts, provoke, tally } from "../support/connects.ts";
 import type { ParsedEvent } from "../support/events.ts";
-import { eventsOf } from "../support/feed.ts";
-import { Netns } from "../support/netns.ts";
 
-interface Attempts {
-  readonly pid: number;
-  readonly netns: number;
-  readonly attempts: readonly { readonly result: string; readonly local: [string, number] }[];
-}
-
-/** What every event of a kind must say; a function gets the index of the attempt. */
-type Expected = Readonly<Record<string, unknown | ((index: number) => unknown)>>;
+/** What every event of a kind must say. */
+type Expected = Readonly<Record<string, unknown>>;
 
 const OK = { result: "ok", protocol: "tcp", technique: "plain", syn_retransmits: 0 };
 
@@ -38,7 +31,6 @@ const COUNT = 23;
 
 describe("connect events", () => {
   let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
-  let netns: Netns;
 
   before(async () => {
     daemon = await startDaemonProcess();
@@ -48,24 +40,9 @@ describe("connect events", () => {
     await daemon.done;
   });
 
-  async function provoke(
-    kind: string,
-    count: number,
-    events: number,
-  ): Promise<[Attempts, ParsedEvent[]]> {
-    netns = new Netns();
-    try {
-      const made = netns.fault<Attempts>("connects.py", kind, String(count));
-      const seen = await eventsOf(daemon.url, events, { type: "connect", pid: String(made.pid) });
-      return [made, seen];
-    } finally {
-      netns.delete();
-    }
-  }
-
   for (const [kind, expected] of Object.entries(KINDS)) {
     test(`${COUNT} attempts of kind ${kind} are ${COUNT} events`, async () => {
-      const [made, events] = await provoke(kind, COUNT, COUNT);
+      const { made, events } = await provoke(daemon.url, kind, COUNT, COUNT);
       assert.equal(events.length, COUNT);
       events.forEach((event, index) => {
         for (const [field, value] of Object.entries(expected)) {
@@ -73,6 +50,68 @@ describe("connect events", () => {
         }
         checkHead(event, made);
         checkLocal(event, made.attempts[index]);
+      });
+    });
+  }
+
+  const FIVE_PORTS = { "net.ipv4.ip_local_port_range": "30000\t30004" };
+
+  test("12 TCP connects over 5 ports are 5 ok and 7 EADDRNOTAVAIL", async () => {
+    const { made, events } = await provoke(daemon.url, "exhausted", 12, 12, FIVE_PORTS);
+    assert.deepEqual(tally(events, "result"), { ok: 5, EADDRNOTAVAIL: 7 });
+    for (const event of events.slice(5)) {
+      checkHead(event, made);
+      assert.equal(event.local, undefined);
+      assert.equal((event.peer as { address: string }).address, "127.0.0.1");
+      assert.equal(event.technique, "plain");
+    }
+  });
+
+  test("12 UDP connects over 5 ports are 5 ok and 7 EAGAIN", async () => {
+    const { events } = await provoke(daemon.url, "udp_exhausted", 12, 12, FIVE_PORTS);
+    assert.deepEqual(tally(events, "result"), { ok: 5, EAGAIN: 7 });
+  });
+
+  test("a fixed port whose 4-tuple is taken is EADDRNOTAVAIL with its technique", async () => {
+    const { events } = await provoke(daemon.url, "bound_port_taken", 7, 14);
+    assert.deepEqual(tally(events, "result"), { ok: 7, EADDRNOTAVAIL: 7 });
+    assert.deepEqual(tally(events, "technique"), { reuseaddr: 14 });
+    for (const event of events) assert.ok((event.local as { port: number }).port >= 27000);
+  });
+
+  test("a connect that times out tells its SYN retransmits", async () => {
+    const once = { "net.ipv4.tcp_syn_retries": "1" };
+    const { made, events } = await provoke(daemon.url, "timeout", 5, 6, once);
+    assert.deepEqual(tally(events, "result"), { ok: 1, ETIMEDOUT: 5 });
+    const sum = events.reduce((total, event) => total + (event.syn_retransmits as number), 0);
+    assert.equal(sum, made.syn_retransmits);
+    for (const event of events.filter(({ result }) => result === "ETIMEDOUT")) {
+      assert.ok((event.syn_retransmits as number) >= 1);
+      assert.ok((event.duration_ns as number) > 2e9);
+      assert.ok((event.local as { port: number }).port > 0);
+    }
+  });
+
+  test("a connect that is closed before its answer is ECANCELED", async () => {
+    const { events } = await provoke(daemon.url, "canceled", 7, 8);
+    assert.deepEqual(tally(events, "result"), { ok: 1, ECANCELED: 7 });
+  });
+
+  for (const kind of ["udp_pair", "udp_pair_wildcard"]) {
+    test(`${kind}: the second of two UDP sockets on one 4-tuple names the first`, async () => {
+      const { made, events } = await provoke(daemon.url, kind, 9, 18);
+      assert.equal(events.length, 18);
+      events.forEach((event, index) => {
+        const older = events[index - 1];
+        if (index % 2 === 0) {
+          assert.equal(event.conflict, undefined);
+        } else {
+          assert.deepEqual(event.conflict, {
+            socket_cookie: older?.socket_cookie,
+            local: older?.local,
+            process: { pid: made.pid, comm: "python3", uid: 0 },
+          });
+        }
       });
     });
   }

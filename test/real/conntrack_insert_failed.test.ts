@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { startDaemonProcess } from "../support/commands.ts";
+import { eventsOf } from "../support/feed.ts";
+import { Netns } from "../support/netns.ts";
+
+interface Raced {
+  readonly pid: number;
+  readonly results: readonly string[];
+  readonly moved: Readonly<Record<"insert_failed" | "drop", number>>;
+}
+
+describe("conntrack_insert_failed events", () => {
+  let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
+
+  before(async () => {
+    daemon = await startDaemonProcess();
+  });
+  after(async () => {
+    daemon.child.kill("SIGTERM");
+    await daemon.done;
+  });
+
+  async function race(protocol: "udp" | "tcp", flows: number, expected: number) {
+    const netns = new Netns();
+    try {
+      const made = netns.fault<Raced>("snat_race.py", protocol, String(flows));
+      const query = { type: "conntrack_insert_failed", netns: String(netns.inum) };
+      return { made, events: await eventsOf(daemon.url, expected, query), name: netns.name };
+    } finally {
+      netns.delete();
+    }
+  }
+
+  test("24 UDP flows onto one SNAT port are 23 events, as many as insert_failed moved", async () => {
+    const { made, events, name } = await race("udp", 24, 23);
+    assert.equal(made.moved.insert_failed, 23);
+    assert.equal(made.results.filter((result) => result === "EPERM").length, 23);
+    assert.equal(events.length, 23);
+    events.forEach((event, index) => {
+      const port = 6002 + index;
+      assert.deepEqual(event.original, {
+        src: { address: "127.0.0.1", port },
+        dst: { address: "127.0.0.2", port: 5353 },
+      });
+      assert.deepEqual(event.reply, {
+        src: { address: "127.0.0.2", port: 5353 },
+        dst: { address: "127.0.0.1", port: 5000 },
+      });
+      assert.deepEqual(event.process, { pid: made.pid, comm: "python3", uid: 0 });
+      assert.equal(event.attribution, "current");
+      assert.equal((event.netns as { name: string }).name, name);
+      assert.equal(event.zone, 0);
+    });
+    checkFate(events, "udp");
+  });
+
+  test("the 5th and 6th TCP connect onto 4 SNAT ports are 2 events", async () => {
+    const { made, events } = await race("tcp", 6, 2);
+    assert.deepEqual(made.results, ["ok", "ok", "ok", "ok", "timeout", "timeout"]);
+    assert.equal(made.moved.insert_failed, 2);
+    assert.equal(events.length, 2);
+    for (const event of events) {
+      assert.deepEqual(event.process, { pid: made.pid, comm: "python3", uid: 0 });
+    }
+    checkFate(events, "tcp");
+  });
+});
+
+function checkFate(events: readonly Record<string, unknown>[], protocol: string): void {
+  for (const event of events) {
+    assert.equal(event.protocol, protocol);
+    assert.equal(event.nat, "snat");
+    assert.equal(event.verdict, "dropped");
+    assert.equal(event.cause, "clash");
+    assert.deepEqual(event.inferred, ["cause"]);
+  }
+}
