@@ -78,7 +78,9 @@ async function main(): Promise<number> {
   const interrupt = () => stop.abort();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, interrupt);
   const outcomes = await runAll(options, stop.signal);
-  if (options.mode !== "shell") process.stdout.write(summary(outcomes));
+  // A command's own output stays alone on the standard output.
+  if (options.mode === "tests") process.stdout.write(summary(outcomes));
+  if (options.mode === "command") process.stderr.write(summary(outcomes));
   return stop.signal.aborted ? 130 : exitCode(options, outcomes);
 }
 
