@@ -6,6 +6,8 @@ import type { Options } from "./options.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
 
 const TEST_FOLDER = join(PROJECT_DIRECTORY, "build/test/guest");
+/** The variables of this process that the guest's command gets too. */
+const KEPT_VARIABLES = /^(PATH|HOME|LANG|LC_ALL|TUPLEWATCH_\w+)$/;
 const REPORT_FILE = "/run/tuplewatch-guest/report.tap";
 
 function quoted(words: readonly string[]): string {
@@ -32,6 +34,12 @@ async function testCommand(pattern: string | undefined): Promise<string[]> {
   ];
 }
 
+function environmentLines(): string[] {
+  return Object.entries(process.env)
+    .filter(([name]) => KEPT_VARIABLES.test(name))
+    .map(([name, value]) => `export ${name}=${shellQuote(value ?? "")}`);
+}
+
 function terminalLines(): string[] {
   const { columns = 80, rows = 24 } = process.stdout;
   return [
@@ -44,7 +52,8 @@ function terminalLines(): string[] {
 export async function guestScript(options: Options, kernel: Kernel): Promise<string> {
   const lines = [
     `cd ${shellQuote(PROJECT_DIRECTORY)} || exit`,
-    `export HOME=/root TUPLEWATCH_GUEST_KERNEL=${shellQuote(kernel.series)}`,
+    ...environmentLines(),
+    `export TUPLEWATCH_GUEST_KERNEL=${shellQuote(kernel.series)}`,
   ];
   if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash -l");
   if (options.mode === "command") lines.push(`exec ${quoted(options.command)}`);

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 export interface RunOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
-  signal?: AbortSignal;
 }
 
 /**

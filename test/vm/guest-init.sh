@@ -23,9 +23,10 @@ ulimit -Sn 65536
 
 run_with_terminal() {
 	echo ready >&7
-	PATH=$system_path setsid -c sh $mine/command.sh <>/dev/hvc0 >&0 2>&1 7>&-
+	PATH=$system_path setsid -c /bin/sh $mine/command.sh <>/dev/hvc0 >&0 2>&1 7>&-
 }
 
+# The command runs under /bin/sh: plain "sh" would be busybox, whose applets hide the programs.
 # Through FIFOs, because a port can be opened once only and a command may open /dev/stderr again.
 run_with_ports() {
 	mkfifo $mine/stdout $mine/stderr
@@ -36,7 +37,7 @@ run_with_ports() {
 		} >"$(port $name)" 7>&- &
 	done
 	echo ready >&7
-	PATH=$system_path sh $mine/command.sh </dev/null >$mine/stdout 2>$mine/stderr 7>&-
+	PATH=$system_path /bin/sh $mine/command.sh </dev/null >$mine/stdout 2>$mine/stderr 7>&-
 }
 
 if [ "$MODE" = shell ]; then run_with_terminal; else run_with_ports; fi

@@ -3,23 +3,22 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildInitramfs } from "./initramfs.ts";
 import type { Kernel } from "./kernels.ts";
+import { type Ending, Progress } from "./progress.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
-import { PORTS, startQemu } from "./qemu.ts";
+import { portStream, startQemu } from "./qemu.ts";
 import { REPORT_LINES } from "./report.ts";
-import { startShare } from "./share.ts";
+import { type Share, startShare } from "./share.ts";
 import { readLines, readUntilMark } from "./streams.ts";
 
-/** Longest time from start to the command, under TCG on a busy machine. */
-const BOOT_LIMIT_MS = 120_000;
-/** The guest tells every 2 s that it lives; a kernel silent for so long is taken as hung. */
-const SILENCE_LIMIT_MS = 60_000;
 /** What a left-over background process may delay the end of the output. */
 const OUTPUT_END_LIMIT_MS = 3_000;
+const STOP_LIMIT_MS = 3_000;
+const WATCH_INTERVAL_MS = 500;
 const CONSOLE_LINES = 60;
+const MESSAGE_LENGTH = 4096;
 
 export interface GuestCommand {
   /** Shell script, run with the working tree as the current folder. */
@@ -31,97 +30,85 @@ export interface GuestCommand {
   stderr: (chunk: Buffer) => void;
 }
 
-/** `time_limit` is a command that took too long; `hung` and `panicked` are the kernel's doing. */
-export type Ending = "exited" | "time_limit" | "hung" | "panicked" | "interrupted";
-
 export interface GuestResult {
   ending: Ending;
   /** Exit code of the command; only with `exited`. */
-  code?: number;
+  code: number | undefined;
   /** Lines of the test report that the guest sent. */
   report: string[];
-  /** From the start of QEMU until the command ran; absent if it never did. */
-  bootMs?: number;
+  /** From the start of QEMU until the command ran; undefined if it never did. */
+  bootMs: number | undefined;
   totalMs: number;
   /** Last lines of the kernel's console. */
   console: string[];
 }
 
-interface Progress {
-  startMs: number;
-  readyMs?: number;
-  lastBeatMs: number;
-  code?: number;
-  report: string[];
-}
-
-function note(progress: Progress, line: string): void {
-  const [word, rest] = [line.split(" ", 1)[0] ?? "", line.slice(line.indexOf(" ") + 1)];
-  progress.lastBeatMs = Date.now();
-  if (word === "ready") progress.readyMs = Date.now();
-  if (word === "report") progress.report.push(rest);
-  if (word === "exit") progress.code = Number(rest);
-}
-
-function overdue(progress: Progress, command: GuestCommand): Ending | undefined {
-  const now = Date.now();
-  if (progress.readyMs === undefined) {
-    return now - progress.startMs > BOOT_LIMIT_MS ? "hung" : undefined;
-  }
-  if (now - progress.lastBeatMs > SILENCE_LIMIT_MS) return "hung";
-  if (command.interactive) return undefined;
-  return now - progress.readyMs > command.timeoutMs ? "time_limit" : undefined;
-}
-
 /** Ends a process for certain, and waits for it. */
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill("SIGTERM");
-  const force = setTimeout(() => child.kill("SIGKILL"), 3_000);
+  const force = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
   await ended;
   clearTimeout(force);
 }
 
+/** Waits until the command, the guest, its time or the user's patience ends. */
+function waitForEnding(
+  qemu: ChildProcess,
+  share: Share,
+  progress: Progress,
+  timeoutMs: number | undefined,
+  signal: AbortSignal,
+): Promise<Ending> {
+  let messages = "";
+  qemu.stderr?.on("data", (chunk: Buffer) => {
+    messages = (messages + chunk).slice(-MESSAGE_LENGTH);
+  });
+  return new Promise<Ending>((resolve, reject) => {
+    const interrupt = () => finish("interrupted");
+    const watch = setInterval(() => {
+      const reason = progress.overdue(timeoutMs);
+      if (reason) finish(reason);
+    }, WATCH_INTERVAL_MS);
+    function finish(ending: Ending | Error): void {
+      clearInterval(watch);
+      signal.removeEventListener("abort", interrupt);
+      if (ending instanceof Error) reject(ending);
+      else resolve(ending);
+    }
+    signal.addEventListener("abort", interrupt);
+    if (signal.aborted) interrupt();
+    readLines(portStream(qemu, "control"), (line) => {
+      progress.note(line);
+      if (progress.code !== undefined) finish("exited");
+    });
+    qemu.once("error", (error) => finish(new Error(`start QEMU: ${error.message}`)));
+    qemu.once("close", (code, by) => {
+      const failed = new Error(`run QEMU: ${by ?? `exit ${code}`}: ${messages.trim()}`);
+      finish(code === 0 ? "panicked" : failed);
+    });
+    share.process.once("exit", () => {
+      // It also ends when QEMU does, which then has its say first.
+      setTimeout(() => finish(new Error(`share / with the guest: ${share.messages()}`)), 1_000);
+    });
+  });
+}
+
 async function follow(
   qemu: ChildProcess,
+  share: Share,
   mark: string,
   command: GuestCommand,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Ending> {
-  const stream = (port: number) => qemu.stdio[port] as Readable;
   const outputs = Promise.all([
-    readUntilMark(stream(PORTS.stdout), mark, command.stdout),
-    readUntilMark(stream(PORTS.stderr), mark, command.stderr),
+    readUntilMark(portStream(qemu, "stdout"), mark, command.stdout),
+    readUntilMark(portStream(qemu, "stderr"), mark, command.stderr),
   ]);
-  let messages = "";
-  qemu.stderr?.on("data", (chunk: Buffer) => {
-    messages = (messages + chunk).slice(-4096);
-  });
-  const ending = await new Promise<Ending>((resolve, reject) => {
-    const watch = setInterval(() => {
-      const late = overdue(progress, command);
-      if (late) finish(() => resolve(late));
-    }, 500);
-    const interrupt = () => finish(() => resolve("interrupted"));
-    function finish(settle: () => void): void {
-      clearInterval(watch);
-      signal.removeEventListener("abort", interrupt);
-      settle();
-    }
-    signal.addEventListener("abort", interrupt);
-    readLines(stream(PORTS.control), (line) => {
-      note(progress, line);
-      if (progress.code !== undefined) finish(() => resolve("exited"));
-    });
-    qemu.once("error", (error) => finish(() => reject(error)));
-    qemu.once("close", (code) => {
-      const failed = new Error(`run QEMU: exit ${code}: ${messages.trim()}`);
-      finish(() => (code === 0 ? resolve("panicked") : reject(failed)));
-    });
-    if (signal.aborted) interrupt();
-  });
+  const timeoutMs = command.interactive ? undefined : command.timeoutMs;
+  const ending = await waitForEnding(qemu, share, progress, timeoutMs, signal);
   if (ending === "exited" && !command.interactive) {
     await Promise.race([outputs, sleep(OUTPUT_END_LIMIT_MS, undefined, { ref: false })]);
   }
@@ -131,6 +118,18 @@ async function follow(
 async function consoleTail(file: string): Promise<string[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   return text.replaceAll("\r", "").trimEnd().split("\n").slice(-CONSOLE_LINES);
+}
+
+function guestSettings(kernel: Kernel, command: GuestCommand, mark: string) {
+  return {
+    RELEASE: kernel.release,
+    KERNEL: kernel.directory,
+    PROJECT: PROJECT_DIRECTORY,
+    MODE: command.interactive ? "shell" : "command",
+    // A shell variable cannot hold the leading NUL: the guest prints it itself.
+    END_MARK: mark.slice(1),
+    REPORT_LINES,
+  };
 }
 
 /**
@@ -146,21 +145,13 @@ export async function runGuest(
   const children: ChildProcess[] = [];
   try {
     const mark = `\0end ${randomBytes(16).toString("hex")}`;
-    const settings = {
-      RELEASE: kernel.release,
-      KERNEL: kernel.directory,
-      PROJECT: PROJECT_DIRECTORY,
-      MODE: command.interactive ? "shell" : "command",
-      // A shell variable cannot hold the leading NUL: the guest prints it itself.
-      END_MARK: mark.slice(1),
-      REPORT_LINES,
-    };
     const initramfs = join(directory, "initramfs");
+    const settings = guestSettings(kernel, command, mark);
     await writeFile(initramfs, await buildInitramfs(kernel, settings, command.script));
     const share = await startShare(directory);
     children.push(share.process);
     const consoleLog = join(directory, "console.log");
-    const progress: Progress = { startMs: Date.now(), lastBeatMs: Date.now(), report: [] };
+    const progress = new Progress();
     const qemu = startQemu({
       image: join(kernel.directory, "vmlinuz"),
       initramfs,
@@ -169,17 +160,17 @@ export async function runGuest(
       withTerminal: command.interactive,
     });
     children.unshift(qemu);
-    const ending = await follow(qemu, mark, command, progress, signal);
+    const ending = await follow(qemu, share, mark, command, progress, signal);
     return {
       ending,
-      ...(ending === "exited" && progress.code !== undefined ? { code: progress.code } : {}),
-      ...(progress.readyMs ? { bootMs: progress.readyMs - progress.startMs } : {}),
+      code: ending === "exited" ? progress.code : undefined,
+      bootMs: progress.readyMs && progress.readyMs - progress.startMs,
       report: progress.report,
       totalMs: Date.now() - progress.startMs,
       console: await consoleTail(consoleLog),
     };
   } finally {
-    for (const child of children) await end(child);
+    for (const child of children) await stop(child);
     await rm(directory, { recursive: true, force: true });
   }
 }

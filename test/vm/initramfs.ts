@@ -6,7 +6,9 @@ import type { Kernel } from "./kernels.ts";
 import { findProgram } from "./packages.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
 
-const BOOT_MODULES = ["virtio_pci", "virtiofs", "overlay", "virtio_console"];
+// Without virtio_rng the first getrandom() spins for seconds to gather jitter (random.c,
+// try_to_generate_entropy), since the emulated CPU has no RDRAND.
+const BOOT_MODULES = ["virtio_pci", "virtiofs", "overlay", "virtio_console", "virtio_rng"];
 const BUSYBOX_PATHS = ["/usr/bin/busybox", "/bin/busybox"];
 
 /** The module files to load one after the other until all of BOOT_MODULES are there. */

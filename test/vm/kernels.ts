@@ -42,11 +42,16 @@ export function cacheDirectory(): string {
   return join(base, "tuplewatch", "kernels");
 }
 
-/** The choice for a version ("6.12"), a suite ("trixie") or "newest"; throws for others. */
+/**
+ * The choice for a version ("6.12"), a suite ("trixie") or "newest"; throws for other names.
+ * A version of no suite here is looked for in the newest one, which may have it.
+ */
 export function chooseKernel(name: string): KernelChoice {
   const wanted = name === "newest" ? NEWEST : name;
   const found = KERNEL_CHOICES.find((one) => one.suite === wanted || one.series === wanted);
   if (found) return found;
+  const newest = KERNEL_CHOICES.find((one) => one.suite === NEWEST);
+  if (newest && /^\d+\.\d+$/.test(name)) return { ...newest, series: name };
   const known = KERNEL_CHOICES.map((one) => one.series ?? one.suite).join(", ");
   throw new Error(`choose kernel: "${name}" is not known; known are ${known}, newest`);
 }
@@ -103,6 +108,18 @@ async function download(choice: KernelChoice, work: string): Promise<Kernel> {
 
 /** The kernel from the cache; from the mirror if it is not there yet or `update` asks for it. */
 export async function ensureKernel(
+  choice: KernelChoice,
+  update: boolean,
+  say: (line: string) => void,
+): Promise<Kernel> {
+  const kernel = await newestKernel(choice, update, say);
+  if (choice.series && kernel.series !== choice.series) {
+    throw new Error(`find kernel ${choice.series}: ${choice.suite} has ${kernel.release}`);
+  }
+  return kernel;
+}
+
+async function newestKernel(
   choice: KernelChoice,
   update: boolean,
   say: (line: string) => void,

@@ -11,7 +11,7 @@ export const HELP = `Runs the tests of test/guest on Debian's own kernels, in vi
   -- command        run this in the guests instead of the tests
 
   --kernel NAME     ${KERNEL_CHOICES.map((one) => one.series ?? one.suite).join(", ")} or newest;
-                    may be repeated
+                    may be repeated; also a suite, as trixie
   --all             every kernel of the matrix (the default)
   --shell           an interactive shell in a guest (with one --kernel)
   --timeout SECONDS limit for the command in each guest (default 300)

@@ -46,6 +46,12 @@ function judgeTests(result: GuestResult, kernel: Kernel): Counts & { remarks: st
   return { passed: report.passed, failed, skipped: report.skipped, remarks };
 }
 
+/** The outcome of a guest that could not be run. */
+export function broken(kernel: Kernel, reason: string): Outcome {
+  const title = `${kernel.series} (${kernel.release})`;
+  return { title, timing: "not run", passed: 0, failed: 1, skipped: 0, remarks: [reason] };
+}
+
 /** Judges how a guest ended. */
 export function judge(kernel: Kernel, options: Options, result: GuestResult): Outcome {
   const title = `${kernel.series} (${kernel.release})`;

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
 
 const MEMORY_MIB = 1536;
 
@@ -12,7 +13,7 @@ export interface Machine {
 }
 
 /** Descriptors of the QEMU process at which the guest's ports arrive. */
-export const PORTS = { control: 3, stdout: 4, stderr: 5 } as const;
+const PORTS = { control: 3, stdout: 4, stderr: 5 } as const;
 
 /**
  * Whether this machine can run guests by hardware. /dev/kvm alone does not tell: hosts that
@@ -48,7 +49,7 @@ function terminal(): string[] {
   return ["-chardev", "stdio,id=terminal,signal=off", "-device", "virtconsole,chardev=terminal"];
 }
 
-/** Starts QEMU; on the streams `stdio[PORTS.x]` of the process are the guest's ports. */
+/** Starts QEMU; the guest's ports are read with {@link portStream}. */
 export function startQemu(machine: Machine): ChildProcess {
   const args = [
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"],
@@ -72,4 +73,10 @@ export function startQemu(machine: Machine): ChildProcess {
     stdio: [tty, tty, "pipe", "pipe", "pipe", "pipe"],
     detached: !machine.withTerminal,
   });
+}
+
+/** What the guest writes on one of its ports. */
+export function portStream(qemu: ChildProcess, port: keyof typeof PORTS): Readable {
+  // Node's types know five streams; a process has as many as it was started with.
+  return (qemu.stdio as readonly unknown[])[PORTS[port]] as Readable;
 }

@@ -39,6 +39,7 @@ export function readReport(lines: readonly string[], running: string): Report | 
   }
   const of = (name: string) => counts.get(name) ?? 0;
   if (!counts.has("pass") || !counts.has("fail")) return undefined;
+  // A "todo" test is one that may fail unseen, which a guest's test may not.
   return {
     passed: of("pass"),
     failed: of("fail") + of("cancelled") + of("todo") + wrongSkips.length,

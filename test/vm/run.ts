@@ -2,7 +2,7 @@ import { guestScript } from "./command.ts";
 import { type GuestResult, runGuest } from "./guest.ts";
 import { ensureKernel, type Kernel } from "./kernels.ts";
 import { HELP, type Options, readOptions, UsageError } from "./options.ts";
-import { judge, type Outcome, summary } from "./outcome.ts";
+import { broken, judge, type Outcome, summary } from "./outcome.ts";
 import { ensurePackages, HARNESS_PACKAGES } from "./packages.ts";
 import { linePrefixer } from "./streams.ts";
 
@@ -52,7 +52,9 @@ async function runAll(options: Options, signal: AbortSignal): Promise<Outcome[]>
   async function work(): Promise<void> {
     for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) {
       const [index, kernel] = next;
-      outcomes[index] = await runKernel(kernel, options, signal);
+      outcomes[index] = await runKernel(kernel, options, signal).catch((error: Error) =>
+        broken(kernel, error.message),
+      );
     }
   }
   await Promise.all(Array.from({ length: options.jobs }, work));
