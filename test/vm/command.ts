@@ -41,7 +41,9 @@ function environmentLines(): string[] {
 }
 
 function terminalLines(): string[] {
-  const { columns = 80, rows = 24 } = process.stdout;
+  // A terminal of unknown size says 0.
+  const columns = process.stdout.columns || 80;
+  const rows = process.stdout.rows || 24;
   return [
     `stty cols ${columns} rows ${rows}`,
     `export TERM=${shellQuote(process.env.TERM ?? "vt100")}`,
@@ -55,7 +57,8 @@ export async function guestScript(options: Options, kernel: Kernel): Promise<str
     ...environmentLines(),
     `export TUPLEWATCH_GUEST_KERNEL=${shellQuote(kernel.series)}`,
   ];
-  if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash -l");
+  // Without the user's start-up files, some of which take ten seconds on an emulated CPU.
+  if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash --norc");
   if (options.mode === "command") lines.push(`exec ${quoted(options.command)}`);
   if (options.mode === "tests") lines.push(`exec ${quoted(await testCommand(options.pattern))}`);
   return `${lines.join("\n")}\n`;

@@ -88,9 +88,10 @@ function waitForEnding(
       const failed = new Error(`run QEMU: ${by ?? `exit ${code}`}: ${messages.trim()}`);
       finish(code === 0 ? "panicked" : failed);
     });
-    share.process.once("exit", () => {
+    share.process.once("exit", (code, by) => {
       // It also ends when QEMU does, which then has its say first.
-      setTimeout(() => finish(new Error(`share / with the guest: ${share.messages()}`)), 1_000);
+      const text = `share / with the guest: virtiofsd ended: ${by ?? `exit ${code}`}`;
+      setTimeout(() => finish(new Error(`${text} ${share.messages()}`.trim())), 1_000);
     });
   });
 }
