@@ -1,5 +1,5 @@
 # Process 1 of a guest in its final root: runs the command with its output on virtio-serial ports
-# and tells its progress on the control port, in lines "ready", "beat", "report LINE" and "exit CODE".
+# and tells its progress on the control port, in lines "ready", "beat", "report LINE", "exit CODE".
 mine=/run/tuplewatch-guest
 . $mine/settings.sh
 $mine/busybox --install -s $mine/bin
