@@ -9,14 +9,16 @@ const START_LIMIT_MS = 20_000;
 
 /**
  * virtiofsd of Debian 12 cannot share read-only, so it gets a mount namespace of its own in which
- * every mount is read-only: what a guest does cannot reach this machine's files.
+ * every mount is read-only: what a guest does cannot reach this machine's files. A mount may
+ * vanish meanwhile (each "ip netns del" takes one away); only one that stays writable is an error.
  */
 const SCRIPT = `set -e
 root=$1/root; shift
 mount --rbind / "$root"
 mount -o remount,bind,ro "$root"
 findmnt -rnRo TARGET "$root" | while read -r target; do
-  mount -o remount,bind,ro "$(printf %b "$target")"
+  target=$(printf %b "$target")
+  mount -o remount,bind,ro "$target" || if mountpoint -q "$target"; then exit 1; fi
 done
 exec "$@"`;
 
