@@ -1,0 +1,65 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { shellQuote } from "./initramfs.ts";
+import type { Kernel } from "./kernels.ts";
+import type { Options } from "./options.ts";
+import { PROJECT_DIRECTORY } from "./project.ts";
+
+const TEST_FOLDER = join(PROJECT_DIRECTORY, "build/test/guest");
+/** The variables of this process that the guest's command gets too. */
+const KEPT_VARIABLES = /^(PATH|HOME|LANG|LC_ALL|TUPLEWATCH_\w+)$/;
+const REPORT_FILE = "/run/tuplewatch-guest/report.tap";
+
+function quoted(words: readonly string[]): string {
+  return words.map(shellQuote).join(" ");
+}
+
+async function testCommand(pattern: string | undefined): Promise<string[]> {
+  const names = (await readdir(TEST_FOLDER)).filter((name) => name.endsWith(".test.js")).sort();
+  if (names.length === 0) throw new Error(`find guest tests: none in ${TEST_FOLDER}`);
+  const named = names.filter((name) => pattern !== undefined && name.includes(pattern));
+  const byName = pattern !== undefined && named.length === 0;
+  const files = (named.length > 0 ? named : names).map((name) => join(TEST_FOLDER, name));
+  return [
+    process.execPath,
+    "--test",
+    // The tests count what the whole kernel counts, so one file must not disturb another.
+    "--test-concurrency=1",
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    "--test-reporter=tap",
+    `--test-reporter-destination=${REPORT_FILE}`,
+    ...(byName ? [`--test-name-pattern=${pattern}`] : []),
+    ...files,
+  ];
+}
+
+function environmentLines(): string[] {
+  return Object.entries(process.env)
+    .filter(([name]) => KEPT_VARIABLES.test(name))
+    .map(([name, value]) => `export ${name}=${shellQuote(value ?? "")}`);
+}
+
+function terminalLines(): string[] {
+  // A terminal of unknown size says 0.
+  const columns = process.stdout.columns || 80;
+  const rows = process.stdout.rows || 24;
+  return [
+    `stty cols ${columns} rows ${rows}`,
+    `export TERM=${shellQuote(process.env.TERM ?? "vt100")}`,
+  ];
+}
+
+/** The shell script that a guest with `kernel` shall run. */
+export async function guestScript(options: Options, kernel: Kernel): Promise<string> {
+  const lines = [
+    `cd ${shellQuote(PROJECT_DIRECTORY)} || exit`,
+    ...environmentLines(),
+    `export TUPLEWATCH_GUEST_KERNEL=${shellQuote(kernel.series)}`,
+  ];
+  // Without the user's start-up files, some of which take ten seconds on an emulated CPU.
+  if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash --norc");
+  if (options.mode === "command") lines.push(`exec ${quoted(options.command)}`);
+  if (options.mode === "tests") lines.push(`exec ${quoted(await testCommand(options.pattern))}`);
+  return `${lines.join("\n")}\n`;
+}
