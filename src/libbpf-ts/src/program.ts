@@ -1,4 +1,5 @@
 import { closeSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { BpfError, checkPointer, checkResult } from "./errors.ts";
 import { libbpf, libc, optionStruct, type Pointer } from "./ffi.ts";
 import { type ProgramInfo, readProgramInfo } from "./info.ts";
@@ -39,8 +40,13 @@ export class OpenProgram {
     const { result, log } = captureLog(() =>
       libbpf().bpf_program__set_attach_target(pointer, 0, functionName),
     );
+    const context = { operation: "set attach target of program", log };
     const object = `${this.name} to ${functionName}`;
-    checkResult(result, { operation: "set attach target of program", object, log });
+    if (result === -constants.errno.ESRCH) {
+      const detail = "the kernel's BTF has no such function or tracepoint";
+      throw new BpfError({ ...context, object, errno: -result, detail });
+    }
+    checkResult(result, { ...context, object });
   }
 }
 
@@ -177,14 +183,14 @@ export class Program {
   }
 }
 
-/** Text that an attached iterator program writes: one walk over all that it iterates. */
-export function readIterator(link: Link): string {
+/** What an attached iterator program writes in one walk over all that it iterates. */
+export function readIterator(link: Link): Uint8Array {
   const fd = checkResult(libbpf().bpf_iter_create(link.fd), {
     operation: "start iterator",
     object: link.name,
   });
   try {
-    return readFileSync(fd, "utf8");
+    return new Uint8Array(readFileSync(fd));
   } finally {
     closeSync(fd);
   }

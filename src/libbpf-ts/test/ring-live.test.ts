@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  clockNs,
+  type LoadedObject,
+  Posix,
+  RecordBatch,
+  RingBuffer,
+  waitReadable,
+} from "../src/index.ts";
+import { produce, SampleChecker } from "./ring-support.ts";
+import { openTestObject, packet, sleep, until } from "./support.ts";
+
+function setUp(ringBytes = 1 << 20): [LoadedObject, RingBuffer] {
+  const opened = openTestObject("ring");
+  opened.map("ring").setMaxEntries(ringBytes);
+  const loaded = opened.load();
+  return [loaded, RingBuffer.map(loaded.map("ring"))];
+}
+
+function emit(loaded: LoadedObject, records: number): void {
+  loaded.program("emit").testRun({ data: packet(), repeat: records });
+}
+
+test("millions of records from other cores arrive whole, each once", async () => {
+  const [loaded, ring] = setUp();
+  const checker = new SampleChecker();
+  const subscription = ring.onReadable(async () => {
+    await ring.drain((batch, views) => checker.check(batch, views), { maxPerTurn: 16_384 });
+  });
+  const task = { ringFd: ring.fd, records: 1_500_000, discardEvery: 5 };
+  const results = await Promise.all([1, 2].map((producer) => produce({ ...task, producer })));
+  const sum = (key: "submitted" | "discarded" | "lost") =>
+    results.reduce((total, result) => total + result[key], 0);
+  await until(() => ring.fill() === 0);
+  subscription.close();
+  assert.ok(sum("submitted") >= 3_000_000);
+  // A discarded record takes a number of the sequence too: those are the only gaps.
+  assert.equal(checker.records, sum("submitted"));
+  assert.equal(ring.discarded, sum("discarded"));
+  assert.equal(checker.faults, sum("discarded"));
+  assert.equal(ring.corrupt, 0);
+  ring.close();
+  loaded.close();
+});
+
+test("a wake-up comes soon: the 99th percentile within 20 ms", async () => {
+  const [loaded, ring] = setUp();
+  const latenciesMs: number[] = [];
+  const subscription = ring.onReadable(() =>
+    ring
+      .drain((batch, views) => {
+        const now = clockNs(Posix.CLOCK_MONOTONIC);
+        for (let i = 0; i < batch.count; i++) {
+          const sent = views.u64[((batch.offsets[i] ?? 0) >> 3) + 2] ?? 0n;
+          latenciesMs.push(Number(now - sent) / 1e6);
+        }
+      })
+      .then(() => undefined),
+  );
+  await produce({ ringFd: ring.fd, records: 300, burst: 1, pauseMs: 4 });
+  await until(() => latenciesMs.length === 300);
+  subscription.close();
+  latenciesMs.sort((a, b) => a - b);
+  const [p50, p99] = [latenciesMs[150] ?? 99, latenciesMs[297] ?? 99];
+  assert.ok(p99 < 20, `p50 ${p50} ms, p99 ${p99} ms`);
+  ring.close();
+  loaded.close();
+});
+
+test("an idle ring costs next to nothing, and still wakes", async () => {
+  const [loaded, ring] = setUp();
+  let records = 0;
+  const subscription = ring.onReadable(() => {
+    void ring.drain((batch) => {
+      records += batch.count;
+    });
+  });
+  emit(loaded, 5);
+  await until(() => records === 5);
+  await sleep(50);
+  const before = process.cpuUsage();
+  await sleep(1000);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 20_000, `${user + system} us of CPU time in an idle second`);
+  emit(loaded, 7);
+  await until(() => records === 12, 1000);
+  subscription.close();
+  ring.close();
+  loaded.close();
+});
+
+test("a hold-off bounds how often a busy ring calls back", async () => {
+  const [loaded, ring] = setUp();
+  let calls = 0;
+  const subscription = ring.onReadable(
+    () => {
+      calls++;
+      void ring.drain(() => {});
+    },
+    { holdOffMs: 5 },
+  );
+  const start = performance.now();
+  const { submitted } = await produce({ ringFd: ring.fd, records: 3000, burst: 1, pauseMs: 0 });
+  const elapsedMs = performance.now() - start;
+  await until(() => ring.fill() === 0);
+  subscription.close();
+  assert.ok(calls <= elapsedMs / 5 + 2, `${calls} calls in ${elapsedMs} ms`);
+  assert.ok(calls < submitted / 2);
+  ring.close();
+  loaded.close();
+});
+
+test("a drain hands out at most so many per turn and lets others run between", async () => {
+  const [loaded, ring] = setUp();
+  emit(loaded, 20_000);
+  let turns = 0;
+  let largest = 0;
+  let done = false;
+  const tick = (): void => {
+    turns++;
+    if (!done) setImmediate(tick);
+  };
+  setImmediate(tick);
+  const total = await ring.drain(
+    (batch) => {
+      largest = Math.max(largest, batch.count);
+    },
+    { maxPerTurn: 100 },
+  );
+  done = true;
+  assert.deepEqual([total, largest], [20_000, 100]);
+  assert.ok(turns >= 199, `${turns} turns of the event loop`);
+  ring.close();
+  loaded.close();
+});
+
+test("an error in a handler reaches the caller, and the ring goes on", async () => {
+  const [loaded, ring] = setUp();
+  emit(loaded, 10);
+  const failing = ring.drain(() => {
+    throw new Error("handler");
+  });
+  await assert.rejects(failing, /handler/);
+  assert.equal(ring.fill(), 0);
+  emit(loaded, 3);
+  assert.equal(await ring.drain(() => {}), 3);
+  ring.close();
+  loaded.close();
+});
+
+test("a worker can wait for records, for a bounded time", () => {
+  const [loaded, ring] = setUp();
+  const start = performance.now();
+  assert.equal(waitReadable(ring.fd, 10_000), false);
+  assert.ok(performance.now() - start < 5000);
+  emit(loaded, 1);
+  assert.equal(waitReadable(ring.fd, 500), true);
+  ring.close();
+  loaded.close();
+});
+
+test("close in any order, while in use, never reads memory that is gone", async () => {
+  const [loaded, ring] = setUp(1 << 16);
+  const subscription = ring.onReadable(() => {});
+  const { u8, u64 } = ring.views;
+  const batch = new RecordBatch(16);
+  emit(loaded, 100);
+  const drained = ring.drain(
+    () => {
+      loaded.close();
+      ring.close();
+      ring.close();
+    },
+    { maxPerTurn: 10 },
+  );
+  assert.equal(await drained, 10);
+  assert.equal(ring.closed, true);
+  // Detached, or zeros on Node 20; not a fault.
+  assert.ok(u8[0] === undefined || u8.every((byte) => byte === 0));
+  assert.ok(u64.length === 0 || u64.at(-1) === 0n);
+  for (const use of [() => ring.take(batch), () => ring.views, () => ring.fill(), () => ring.fd]) {
+    assert.throws(use, { code: "EBADF" });
+  }
+  ring.release();
+  assert.equal(await ring.drain(() => {}), 0);
+  subscription.close();
+  subscription.unref();
+  await sleep(10);
+});
+
+test("a ring can be mapped again after a close, where the last one stopped", () => {
+  const [loaded, first] = setUp();
+  emit(loaded, 10);
+  const batch = new RecordBatch(4);
+  assert.equal(first.take(batch), 4);
+  first.release();
+  first.close();
+  const second = RingBuffer.map(loaded.map("ring"));
+  assert.equal(second.fill(), 6 * 40);
+  assert.equal(second.take(batch), 4);
+  assert.equal(second.views.u64[(batch.offsets[0] ?? 0) >> 3], 4n);
+  second.close();
+  loaded.close();
+});
+
+test("rings that are opened and closed leave nothing behind", async () => {
+  const [loaded, ring] = setUp();
+  ring.close();
+  for (let i = 0; i < 200; i++) {
+    const again = RingBuffer.map(loaded.map("ring"));
+    again.onReadable(() => {}).unref();
+    again.close();
+  }
+  await sleep(10);
+  emit(loaded, 1);
+  const last = RingBuffer.map(loaded.map("ring"));
+  assert.equal(await last.drain(() => {}), 1);
+  last.close();
+  loaded.close();
+});
