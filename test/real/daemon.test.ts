@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
-import { describe, it } from "node:test";
+import { describe, it, type TestContext } from "node:test";
 import { pino } from "pino";
 import { Gauge } from "prom-client";
 import { defaultConfig } from "../../src/config/load.ts";
@@ -30,7 +30,7 @@ function stageOf(parts: Partial<KernelStage>): KernelStage {
 }
 
 describe("the daemon and its kernel stage", () => {
-  it("serve what the stage appends, its status and its metrics", async () => {
+  it("serve what the stage appends, its status and its metrics", async (t) => {
     let journal: Journal | undefined;
     const create: KernelStageFactory = ({ registry }) => {
       const name = "tuplewatch_probe_attached";
@@ -42,6 +42,7 @@ describe("the daemon and its kernel stage", () => {
       });
     };
     const daemon = await startDaemon(CONFIG, LOGGER, create);
+    t.after(daemon.stop);
     journal?.append(connectBatch(2));
     const get = async (path: string) => (await curl(daemon.address + path).done).stdout;
     assert.equal(parseNdjson(await get("/events?follow=false")).length, 2);
@@ -49,10 +50,9 @@ describe("the daemon and its kernel stage", () => {
     assert.deepEqual(status.kernel, { probes: [] });
     assert.equal(status.journal.next_seq, 3);
     assert.match(await get("/metrics"), /^tuplewatch_probe_attached 1$/m);
-    await daemon.stop();
   });
 
-  it("are not ready before everything is attached", async () => {
+  it("are not ready before everything is attached", async (t) => {
     let attached = () => {};
     let started = false;
     const create = () =>
@@ -72,8 +72,8 @@ describe("the daemon and its kernel stage", () => {
     assert.match(await ready(), /"not_ready","reason":"probes are being attached"/);
     attached();
     const daemon = await starting;
+    t.after(daemon.stop);
     assert.match(await ready(), /"ready"/);
-    await daemon.stop();
   });
 
   it("free the port and stop the stage when it cannot start", async () => {
@@ -93,11 +93,12 @@ describe("the daemon and its kernel stage", () => {
   });
 
   const moreThanSocketBuffersHold = { note: "x".repeat(2000) };
-  const openSilentStream = async (): Promise<[Daemon, Socket]> => {
+  const openSilentStream = async (t: TestContext): Promise<[Daemon, Socket]> => {
     const daemon = await startDaemon({ ...CONFIG, journalBytes: 1 << 30 }, LOGGER);
     for (let i = 0; i < 40; i += 1) {
       daemon.journal.append(connectBatch(500, moreThanSocketBuffersHold));
     }
+    t.after(daemon.stop);
     const client = connect({ host: "127.0.0.1", port: Number(new URL(daemon.address).port) });
     client.on("error", () => {});
     client.pause();
@@ -106,8 +107,8 @@ describe("the daemon and its kernel stage", () => {
     return [daemon, client];
   };
 
-  it("stop within seconds although a client with a full queue does not read", async () => {
-    const [daemon, client] = await openSilentStream();
+  it("stop within seconds although a client with a full queue does not read", async (t) => {
+    const [daemon, client] = await openSilentStream(t);
     const startedAt = Date.now();
     await daemon.stop();
     const tookMs = Date.now() - startedAt;
@@ -115,8 +116,8 @@ describe("the daemon and its kernel stage", () => {
     client.destroy();
   });
 
-  it("let a slow client have the queued lines, whole, before they stop", async () => {
-    const [daemon, client] = await openSilentStream();
+  it("let a slow client have the queued lines, whole, before they stop", async (t) => {
+    const [daemon, client] = await openSilentStream(t);
     const stopped = daemon.stop();
     await new Promise((resolve) => setTimeout(resolve, 100));
     const chunks: Buffer[] = [];

@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { before, describe, it } from "node:test";
 import { gapBatch } from "../../src/pipeline/batch.ts";
 import { curl, start } from "../support/commands.ts";
 import { accountedFor, connectBatch, parseNdjson } from "../support/events.ts";
-import { startServer, type TestServer, until } from "../support/server.ts";
+import { startServer, suiteScope, type TestServer, until } from "../support/server.ts";
 
 describe("/events over curl", () => {
+  const scope = suiteScope();
   let server: TestServer;
   before(async () => {
-    server = await startServer();
+    server = await startServer(scope);
     server.journal.append(connectBatch(3));
     server.journal.append(gapBatch("connect", 7));
     server.journal.append(connectBatch(2, { result: "EADDRNOTAVAIL" }));
   });
-  after(() => server.close());
 
   const replay = async (query: string, ...args: string[]) => {
     const { code, stdout } = await curl(...args, `${server.url}/events?follow=false${query}`).done;
@@ -63,8 +63,8 @@ describe("/events over curl", () => {
 });
 
 describe("following streams", () => {
-  it("start at now, wake within 20 ms or so and end when the client has enough", async () => {
-    const server = await startServer();
+  it("start at now, wake within 20 ms or so and end when the client has enough", async (t) => {
+    const server = await startServer(t);
     server.journal.append(connectBatch(10));
     const reader = curl(`${server.url}/events?limit=3`);
     await until(() => server.hub.size === 1, "the stream is open");
@@ -77,33 +77,28 @@ describe("following streams", () => {
       [11, 12, 13],
     );
     await until(() => server.hub.size === 0, "the stream is closed");
-    await server.close();
   });
 
-  it("get heartbeats while idle", async () => {
-    const server = await startServer(undefined, { heartbeatMs: 50 });
+  it("get heartbeats while idle", async (t) => {
+    const server = await startServer(t, undefined, { heartbeatMs: 50 });
     const ndjson = curl(`${server.url}/events`);
     const sse = curl("--header", "Accept: text/event-stream", `${server.url}/events`);
     await until(() => ndjson.stdout().length >= 3 && sse.stdout().length > 30, "heartbeats");
     assert.match(ndjson.stdout(), /^\n+$/);
     assert.match(sse.stdout(), /^(: heartbeat\n\n)+$/);
-    await server.close();
-    assert.equal((await ndjson.done).code !== null, true);
-    await sse.done;
   });
 
-  it("are freed when the client goes away", async () => {
-    const server = await startServer();
+  it("are freed when the client goes away", async (t) => {
+    const server = await startServer(t);
     const reader = curl(`${server.url}/events`);
     await until(() => server.hub.size === 1, "the stream is open");
     reader.child.kill("SIGKILL");
     await until(() => server.hub.size === 0, "the stream is closed");
     assert.equal(await server.total("tuplewatch_stream_clients"), 0);
-    await server.close();
   });
 
-  it("are refused beyond the limit, and welcome again after", async () => {
-    const server = await startServer(undefined, { maxClients: 2 });
+  it("are refused beyond the limit, and welcome again after", async (t) => {
+    const server = await startServer(t, undefined, { maxClients: 2 });
     const first = curl(`${server.url}/events`);
     curl(`${server.url}/events`);
     await until(() => server.hub.size === 2, "two streams");
@@ -114,11 +109,10 @@ describe("following streams", () => {
     first.child.kill("SIGKILL");
     await until(() => server.hub.size === 1, "one stream");
     assert.equal((await curl(`${server.url}/events?follow=false`).done).code, 0);
-    await server.close();
   });
 
-  it("share decoding and JSON among many readers, and each gets everything", async () => {
-    const server = await startServer();
+  it("share decoding and JSON among many readers, and each gets everything", async (t) => {
+    const server = await startServer(t);
     const plain = Array.from({ length: 8 }, () => curl(`${server.url}/events?limit=20000`));
     const filtered = Array.from({ length: 4 }, () =>
       curl(`${server.url}/events?limit=10000&result=EADDRINUSE`),
@@ -142,18 +136,17 @@ describe("following streams", () => {
     assert.equal(server.journal.stats().encodedEvents, 20000);
     const sent = await server.total("tuplewatch_stream_events_sent_total");
     assert.equal(sent, 8 * 20000 + 4 * 10000);
-    await server.close();
   });
 });
 
 describe("other paths over curl", () => {
+  const scope = suiteScope();
   let server: TestServer;
   let ready = true;
   before(async () => {
     const state = () => (ready ? { ok: true } : { ok: false, reason: "no probe attached" });
-    server = await startServer(undefined, { ready: state });
+    server = await startServer(scope, undefined, { ready: state });
   });
-  after(() => server.close());
 
   const answer = async (path: string, ...args: string[]) => {
     const { stdout } = await curl(...args, "--include", `${server.url}${path}`).done;

@@ -44,8 +44,8 @@ function queuedBytes(sockets: ReadonlySet<Socket>): number {
 
 describe("a client that does not read", () => {
   for (const path of ["/events", "/events?result=ok"]) {
-    it(`costs a bounded queue and learns exactly what it missed on ${path}`, async () => {
-      const server = await startServer(JOURNAL);
+    it(`costs a bounded queue and learns exactly what it missed on ${path}`, async (t) => {
+      const server = await startServer(t, JOURNAL);
       const sockets = new Set<Socket>();
       server.app.server.on("connection", (socket) => sockets.add(socket));
       const client = openSilentClient(server.port, path);
@@ -72,12 +72,11 @@ describe("a client that does not read", () => {
       assert.ok(missed > 0);
       assert.ok(gaps.every((gap) => gap.where === "slow_client"));
       assert.equal(await server.total("tuplewatch_stream_events_dropped_total"), missed);
-      await server.close();
     });
   }
 
-  it("does not hold up the others", async () => {
-    const server = await startServer(JOURNAL);
+  it("does not hold up the others", async (t) => {
+    const server = await startServer(t, JOURNAL);
     const silent = openSilentClient(server.port, "/events");
     const lively = connect({ port: server.port, host: "127.0.0.1" });
     lively.write(`GET /events?limit=${EVENTS} HTTP/1.0\r\n\r\n`);
@@ -88,7 +87,6 @@ describe("a client that does not read", () => {
     assert.equal(events.length, EVENTS);
     assert.equal(accountedFor(events, 1), EVENTS);
     silent.destroy();
-    await server.close();
   });
 });
 

@@ -21,8 +21,11 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 /** No variable of the caller's environment changes what a test sees. */
 const ENVIRONMENT = { PATH: process.env.PATH };
 
+/** A failed test leaves no process behind. */
+const LIMIT = { timeout: 60_000, killSignal: "SIGKILL" } as const;
+
 export function start(command: string, args: readonly string[], env = {}, input = ""): Running {
-  const child = spawn(command, args, { env: { ...ENVIRONMENT, ...env } });
+  const child = spawn(command, args, { env: { ...ENVIRONMENT, ...env }, ...LIMIT });
   const text = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk: Buffer) => {
     text.stdout += chunk.toString("latin1");

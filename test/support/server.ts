@@ -1,4 +1,5 @@
 import type { AddressInfo } from "node:net";
+import { after } from "node:test";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { Journal, type JournalLimits } from "../../src/pipeline/journal.ts";
@@ -14,13 +15,27 @@ export interface TestServer {
   readonly hub: TuplewatchServer["hub"];
   /** The sum of a metric over its labels. */
   total(metric: string): Promise<number>;
-  close(): Promise<void>;
 }
 
 export const ROOMY: JournalLimits = { maxEvents: 1_000_000, maxBytes: 1 << 30 };
 
-/** The real server on a free port. */
+/** Closes what a test opened when the test is over, also when it failed. */
+interface Scope {
+  after(close: () => Promise<void>): void;
+}
+
+/** The scope of a `describe`; call it there, not in a hook. */
+export function suiteScope(): Scope {
+  const closers: (() => Promise<void>)[] = [];
+  after(async () => {
+    await Promise.all(closers.map((close) => close()));
+  });
+  return { after: (close) => void closers.push(close) };
+}
+
+/** The real server on a free port, until `scope` ends. */
 export async function startServer(
+  scope: Scope,
   limits: JournalLimits = ROOMY,
   parts: Partial<ServerParts> = {},
 ): Promise<TestServer> {
@@ -38,6 +53,12 @@ export async function startServer(
   });
   await app.listen({ host: "127.0.0.1", port: 0 });
   const { port } = app.server.address() as AddressInfo;
+  scope.after(async () => {
+    await hub.endAll(100);
+    app.server.closeAllConnections();
+    await app.close();
+    journal.close();
+  });
   return {
     journal,
     port,
@@ -47,12 +68,6 @@ export async function startServer(
     total: async (metric) => {
       const values = (await registry.getSingleMetric(metric)?.get())?.values ?? [];
       return values.reduce((sum, { value }) => sum + value, 0);
-    },
-    close: async () => {
-      await hub.endAll(100);
-      app.server.closeAllConnections();
-      await app.close();
-      journal.close();
     },
   };
 }
