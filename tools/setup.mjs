@@ -37,6 +37,7 @@ function run(what, command, args, env = {}) {
 }
 
 function isInstalled(name) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own placeholder
   const query = spawnSync("dpkg-query", ["-W", "-f=${db:Status-Status}", name], {
     encoding: "utf8",
   });

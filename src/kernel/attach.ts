@@ -8,8 +8,9 @@ import {
   OpenObject,
   RingBuffer,
 } from "libbpf-ts";
-import type { Backend, Probe } from "../probes/probe.ts";
+import type { Backend, Kprobe, Probe } from "../probes/probe.ts";
 import { objectPath } from "./objects.ts";
+import { findSymbol } from "./symbols.ts";
 
 /** A backend that was not taken, and the reason. */
 export interface PassedOver {
@@ -48,7 +49,8 @@ export function attachProbe(
   settings: AttachSettings,
 ): AttachedProbe | DetachedProbe {
   const passedOver: PassedOver[] = [];
-  for (const backend of backends) {
+  for (const candidate of backends) {
+    const backend = withoutAbsent(candidate);
     try {
       const object = loadBackend(probe, backend, settings);
       return { probe, backend, passedOver, object, ...start(object, backend, settings) };
@@ -82,10 +84,29 @@ export function closeProbe({ ring, object }: AttachedProbe): void {
   object.close();
 }
 
+/** The backend without the optional programs whose kernel function is not there. */
+function withoutAbsent(backend: Backend): Backend {
+  const { optional = {}, kprobes = [] } = backend;
+  const absent = new Set(
+    Object.entries(optional).flatMap(([program, functionName]) =>
+      findSymbol(functionName) === undefined ? [program] : [],
+    ),
+  );
+  return {
+    ...backend,
+    programs: backend.programs.filter((program) => !absent.has(program)),
+    kprobes: kprobes.filter(({ program }) => !absent.has(program)),
+  };
+}
+
+function programNames({ programs, cgroupPrograms = [], kprobes = [] }: Backend): Set<string> {
+  return new Set([...programs, ...cgroupPrograms, ...kprobes.map(({ program }) => program)]);
+}
+
 function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): LoadedObject {
   const path = objectPath(probe.name);
   const opened = OpenObject.openFile(path);
-  const wanted = new Set([...backend.programs, ...(backend.cgroupPrograms ?? [])]);
+  const wanted = programNames(backend);
   try {
     for (const [name, program] of opened.programs) program.autoload = wanted.has(name);
     opened.map("events").setMaxEntries(settings.ringBytes);
@@ -115,7 +136,7 @@ function start(
 
 function attachPrograms(
   loaded: LoadedObject,
-  { programs, cgroupPrograms = [] }: Backend,
+  { programs, cgroupPrograms = [], kprobes = [] }: Backend,
   { cgroupFd }: AttachSettings,
 ): Link[] {
   if (cgroupPrograms.length > 0 && cgroupFd === undefined) {
@@ -128,8 +149,22 @@ function attachPrograms(
   }
   // Results first: an attempt that began before its end could be seen would never be reported.
   const links = programs.map((name) => loaded.program(name).attach());
+  for (const kprobe of kprobes) links.push(attachKprobe(loaded, kprobe));
   for (const name of cgroupPrograms) {
     links.push(loaded.program(name).attachCgroup(cgroupFd as number));
   }
   return links;
+}
+
+function attachKprobe(loaded: LoadedObject, { program, functionName, ret = false }: Kprobe): Link {
+  const symbol = findSymbol(functionName);
+  if (symbol === undefined) {
+    throw new BpfError({
+      operation: "attach kprobe",
+      object: functionName,
+      code: "ENOENT",
+      detail: "the kernel has no such symbol",
+    });
+  }
+  return loaded.program(program).attachKprobe(symbol, { ret });
 }

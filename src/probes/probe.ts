@@ -2,6 +2,14 @@ import type { RecordViews, StructLayout } from "libbpf-ts";
 import type { Registry } from "prom-client";
 import type { EventHead } from "./events.gen.ts";
 
+export interface Kprobe {
+  readonly program: string;
+  /** A compiler's suffix, such as .constprop.0, is found by itself. */
+  readonly functionName: string;
+  /** At the function's return. */
+  readonly ret?: boolean;
+}
+
 /** One way of attaching a probe, best first in a probe's list. */
 export interface Backend {
   readonly name: string;
@@ -9,6 +17,10 @@ export interface Backend {
   readonly programs: readonly string[];
   /** Programs that it attaches to the cgroup2 root. */
   readonly cgroupPrograms?: readonly string[];
+  /** Programs that it attaches as kprobes, each to a kernel function. */
+  readonly kprobes?: readonly Kprobe[];
+  /** Programs of the above that are left out where the kernel lacks a function, by program. */
+  readonly optional?: Readonly<Record<string, string>>;
   /** Values of the object's constants (`config_*`) that make the programs fit this backend. */
   readonly globals?: Readonly<Record<string, number>>;
 }
