@@ -158,6 +158,23 @@ describe("kernel losses in the journal", () => {
   });
 });
 
+describe("kernel losses that a reader has seen", () => {
+  it("are not told again when it falls behind", () => {
+    const journal = journalOf([2], { maxEvents: 4, maxBytes: 1 << 30 });
+    const reader = journal.openReader("end");
+    journal.append(gapBatch("connect", 17));
+    assert.equal(drain(reader)[0]?.missed, 17);
+    for (let i = 0; i < 4; i += 1) {
+      journal.append(connectBatch(2));
+    }
+    const notices = drain(reader).filter((event) => event.type === "gap");
+    assert.deepEqual(
+      notices.map((event) => [event.where, event.missed]),
+      [["slow_client", 4]],
+    );
+  });
+});
+
 describe("shared views", () => {
   it("decode and encode each event once for all readers and both formats", () => {
     let decoded = 0;
@@ -180,6 +197,8 @@ describe("shared views", () => {
       step.entry.encoded(i % 2 === 0 ? "ndjson" : "sse");
       step.entry.events();
     }
+    const entry = journal.entryAt(0);
+    assert.equal(entry?.encoded("sse").bytes, entry?.encoded("sse").bytes);
     assert.equal(decoded, 100);
     assert.equal(journal.stats().encodedEvents, 100);
   });
