@@ -38,8 +38,7 @@ function body(event: ChallengeAckEvent): DecodedRecord["body"] {
     tcp_state: TCP_STATES[event.tcpState] ?? String(event.tcpState),
     trigger: enumName(triggerNames, event.trigger),
     ...sent(enumName(sentNames, event.sent)),
-    segment_seq: event.seq,
-    segment_ack: event.ack,
+    segment: { seq: event.seq, ack: event.ack },
     rcv_nxt: event.rcvNxt,
     snd_una: event.sndUna,
   };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startDaemonProcess } from "../support/commands.ts";
+import type { ParsedEvent } from "../support/events.ts";
 import { eventsOf } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";
 
@@ -59,9 +60,9 @@ describe("challenge_ack events", () => {
       assert.equal(event.attribution, "socket");
       assert.equal((event.netns as { name: string }).name, netns.name);
     }
-    assert.equal(events[0]?.segment_seq, (made.rcv_nxt + 10) >>> 0);
-    assert.equal(events[1]?.segment_seq, (made.rcv_nxt + 5000000) >>> 0);
-    assert.equal(events[2]?.segment_ack, (made.snd_una - 1000000) >>> 0);
+    assert.equal(segment(events[0]).seq, (made.rcv_nxt + 10) >>> 0);
+    assert.equal(segment(events[1]).seq, (made.rcv_nxt + 5000000) >>> 0);
+    assert.equal(segment(events[2]).ack, (made.snd_una - 1000000) >>> 0);
   });
 
   test("what the per-socket limiter holds back is an event that says so", async () => {
@@ -87,3 +88,7 @@ describe("challenge_ack events", () => {
     assert.equal(made.moved.TCPSYNChallenge, 20);
   });
 });
+
+function segment(event: ParsedEvent | undefined): { seq: number; ack: number } {
+  return event?.segment as { seq: number; ack: number };
+}
