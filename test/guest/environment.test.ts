@@ -25,8 +25,8 @@ function elfMachine(file: string): number {
 }
 
 test("the kernel is the one asked for", () => {
-  const asked = process.env.TUPLEWATCH_GUEST_KERNEL;
-  assert.ok(asked, "TUPLEWATCH_GUEST_KERNEL is not set");
+  const asked = process.env.GUEST_KERNEL;
+  assert.ok(asked, "GUEST_KERNEL is not set");
   assert.match(release(), new RegExp(`^${asked.replace(".", "\\.")}[.+-]`));
 });
 

@@ -55,7 +55,7 @@ export async function guestScript(options: Options, kernel: Kernel): Promise<str
   const lines = [
     `cd ${shellQuote(PROJECT_DIRECTORY)} || exit`,
     ...environmentLines(),
-    `export TUPLEWATCH_GUEST_KERNEL=${shellQuote(kernel.series)}`,
+    `export GUEST_KERNEL=${shellQuote(kernel.series)}`,
   ];
   // Without the user's start-up files, some of which take ten seconds on an emulated CPU.
   if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash --norc");
