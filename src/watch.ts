@@ -1,8 +1,9 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { release } from "node:os";
 import { libbpfVersion } from "libbpf-ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
+import { reasonOf } from "./errno.ts";
 import {
   type AttachedProbe,
   attachProbe,
@@ -109,7 +110,7 @@ export class Watch implements KernelStage {
   #attachAll(mount: string | undefined): void {
     const { config, logger } = this.#context;
     const directory = config.cgroup === "auto" ? mount : config.cgroup;
-    const cgroupFd = directory === undefined ? undefined : openSync(directory, "r");
+    const cgroupFd = directory === undefined ? undefined : openDirectory(directory);
     const rate = config.maxEventsPerSecond;
     const interval = rate === 0 ? 0 : Math.ceil(NS_PER_SECOND / rate);
     try {
@@ -117,6 +118,7 @@ export class Watch implements KernelStage {
         const found = attachProbe(probe, backendsFor(probe, config.backend), {
           cgroupFd,
           ringBytes: config.ringBytes,
+          bpfDir: config.bpfDir === "auto" ? undefined : config.bpfDir,
           globals: { config_event_interval_ns: interval, ...probe.globals?.(config) },
         });
         const { passedOver } = found;
@@ -188,6 +190,14 @@ export class Watch implements KernelStage {
       ringBytes: attached?.ring.size ?? 0,
       ringFillBytes: attached?.ring.fill() ?? 0,
     };
+  }
+}
+
+function openDirectory(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    throw new StartError(`open cgroup ${path}: ${reasonOf(error)}`);
   }
 }
 
