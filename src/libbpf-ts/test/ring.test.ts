@@ -40,7 +40,7 @@ test("records come in order over many laps of the ring", () => {
   loaded.close();
 });
 
-test("records of every length, also the empty one, are whole at the ring's end", () => {
+test("records of every length are whole at the ring's end", () => {
   const [loaded, ring] = setUp({ ringBytes: 4096 });
   const batch = new RecordBatch(16);
   for (let round = 0; round < 3000; round++) {
