@@ -97,7 +97,8 @@ function installNodePackages() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing Node packages (npm ci): package-lock.json is new here");
   // koffi ships its binaries in packages of their own, so that no install script has to run.
-  run("npm ci", "npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+  const env = { npm_config_loglevel: "error" };
+  run("npm ci", "npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], env);
   writeFileSync(stamp, lock);
 }
 
@@ -133,7 +134,7 @@ function build() {
       "--no-print-directory",
       "-s",
       "-C",
-      "test/programs",
+      "src/libbpf-ts/test/bpf",
     ]);
   run("compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-b"]);
 }

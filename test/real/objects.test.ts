@@ -64,7 +64,8 @@ describe("an object that does not fit", () => {
 
   test("because it is no object at all", async () => {
     writeFileSync(join(directory, "connect.bpf.o"), "not an ELF file");
-    for (const reason of await reasons()) assert.match(reason, /open object connect: .*not a proper ELF object/);
+    for (const reason of await reasons())
+      assert.match(reason, /open object connect: .*not a proper ELF object/);
   });
 
   test("because it is not there", async () => {
