@@ -129,13 +129,10 @@ function build() {
   const first = !existsSync(join(root, "build", "src.tsbuildinfo"));
   if (first) say("building the BPF programs and the TypeScript sources");
   run("building the BPF programs", "make", ["--no-print-directory", "-s", "-C", "bpf"]);
-  if (forTests)
-    run("building the test programs", "make", [
-      "--no-print-directory",
-      "-s",
-      "-C",
-      "src/libbpf-ts/test/bpf",
-    ]);
+  const forTheTests = forTests ? ["src/libbpf-ts/test/bpf", "test/faults"] : [];
+  for (const directory of forTheTests) {
+    run(`building ${directory}`, "make", ["--no-print-directory", "-s", "-C", directory]);
+  }
   run("compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-b"]);
 }
 

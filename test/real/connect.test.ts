@@ -54,12 +54,13 @@ describe("connect events", () => {
     });
   }
 
-  const FIVE_PORTS = { "net.ipv4.ip_local_port_range": "30000\t30004" };
+  // An even number: of an odd one __inet_hash_connect() leaves a port out, as its offset falls.
+  const SIX_PORTS = { "net.ipv4.ip_local_port_range": "30000\t30005" };
 
-  test("12 TCP connects over 5 ports are 5 ok and 7 EADDRNOTAVAIL", async () => {
-    const { made, events } = await provoke(daemon.url, "exhausted", 12, 12, FIVE_PORTS);
-    assert.deepEqual(tally(events, "result"), { ok: 5, EADDRNOTAVAIL: 7 });
-    for (const event of events.slice(5)) {
+  test("12 TCP connects over 6 ports are 6 ok and 6 EADDRNOTAVAIL", async () => {
+    const { made, events } = await provoke(daemon.url, "exhausted", 12, 12, SIX_PORTS);
+    assert.deepEqual(tally(events, "result"), { ok: 6, EADDRNOTAVAIL: 6 });
+    for (const event of events.slice(6)) {
       checkHead(event, made);
       assert.equal(event.local, undefined);
       assert.equal((event.peer as { address: string }).address, "127.0.0.1");
@@ -67,9 +68,9 @@ describe("connect events", () => {
     }
   });
 
-  test("12 UDP connects over 5 ports are 5 ok and 7 EAGAIN", async () => {
-    const { events } = await provoke(daemon.url, "udp_exhausted", 12, 12, FIVE_PORTS);
-    assert.deepEqual(tally(events, "result"), { ok: 5, EAGAIN: 7 });
+  test("12 UDP connects over 6 ports are 6 ok and 6 EAGAIN", async () => {
+    const { events } = await provoke(daemon.url, "udp_exhausted", 12, 12, SIX_PORTS);
+    assert.deepEqual(tally(events, "result"), { ok: 6, EAGAIN: 6 });
   });
 
   test("a fixed port whose 4-tuple is taken is EADDRNOTAVAIL with its technique", async () => {
