@@ -4,7 +4,14 @@ import { absolutePath, choice, choices, integer, listenAddress, size } from "./v
 export const PROBE_NAMES = ["challenge_ack", "conntrack_insert_failed", "connect"] as const;
 export type ProbeName = (typeof PROBE_NAMES)[number];
 
-export const BACKEND_NAMES = ["fentry", "kprobe", "drop_tracepoint", "counters"] as const;
+export const BACKEND_NAMES = [
+  "fentry",
+  "kprobe",
+  "drop_tracepoint",
+  "syscall_tracepoint",
+  "tcp_state",
+  "counters",
+] as const;
 export type BackendName = (typeof BACKEND_NAMES)[number];
 
 const MIB = 1024 ** 2;
