@@ -82,6 +82,15 @@ describe("the daemon's life", () => {
     assert.match(check.stdout, /libbpf +not found/);
   });
 
+  test("without kernel BTF it goes on with the kernel's own counters, and says why", async () => {
+    const script = "mount -t tmpfs none /sys/kernel/btf && exec node build/src/cli/main.js check";
+    const { code, stdout } = await start("unshare", ["--mount", "sh", "-c", script]).done;
+    assert.equal(code, 1);
+    assert.match(stdout, /kernel BTF +absent/);
+    assert.match(stdout, /connect will use nothing/);
+    assert.match(stdout, /tcp_state +no .*(BTF|btf|vmlinux)/);
+  });
+
   test("a cgroup that is not there is named", async () => {
     const run = tuplewatch(["run", "--listen=127.0.0.1:0", "--cgroup=/nonexistent"]);
     const { code, stderr } = await run.done;

@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { startDaemonProcess } from "../support/commands.ts";
+import { type Attempts, tally } from "../support/connects.ts";
+import { eventsOf, metric } from "../support/feed.ts";
+import { Netns } from "../support/netns.ts";
 
 const BUILT = "build/bpf";
 
@@ -44,11 +47,17 @@ describe("an object that does not fit", () => {
     }
   }
 
-  test("because its events have another layout is named with the first field that differs", async () => {
-    cpSync("bpf", join(directory, "source"), { recursive: true });
+  /** Builds connect.bpf.o anew from sources changed by a sed script. */
+  function rebuild(header: string, sed: string): void {
     const source = join(directory, "source");
-    execFileSync("sed", ["-i", "s/__u64 duration_ns;/__u64 added; &/", join(source, "events.h")]);
+    cpSync("bpf", source, { recursive: true });
+    execFileSync("sed", ["-i", sed, join(source, header)]);
+    rmSync(join(directory, "connect.bpf.o"));
     execFileSync("make", ["-s", "-C", source, "OUT=..", "../connect.bpf.o"], { stdio: "pipe" });
+  }
+
+  test("because its events have another layout is named with the first field that differs", async () => {
+    rebuild("events.h", "s/__u64 duration_ns;/__u64 added; &/");
     for (const reason of await reasons()) {
       assert.match(
         reason,
@@ -66,6 +75,23 @@ describe("an object that does not fit", () => {
     writeFileSync(join(directory, "connect.bpf.o"), "not an ELF file");
     for (const reason of await reasons())
       assert.match(reason, /open object connect: .*not a proper ELF object/);
+  });
+
+  test("emits records of a wrong size: they are dropped and counted, the others are not", async () => {
+    rebuild("emit.h", 's/count(emitted);/& bpf_ringbuf_output(\\&events, "garbage", 5, 0);/');
+    const daemon = await startDaemonProcess(["--bpf-dir", directory]);
+    const netns = new Netns();
+    try {
+      const { pid } = netns.fault<Attempts>("connects.py", "refused", "23");
+      const events = await eventsOf(daemon.url, 23, { type: "connect", pid: String(pid) });
+      assert.deepEqual(tally(events, "result"), { ECONNREFUSED: 23 });
+      const dropped = await metric(daemon.url, "tuplewatch_events_dropped_total");
+      assert.ok((dropped.get('{probe="connect",stage="decode"}') ?? 0) >= 23);
+    } finally {
+      netns.delete();
+      daemon.child.kill("SIGTERM");
+      assert.equal((await daemon.done).code, 0);
+    }
   });
 
   test("because it is not there", async () => {
