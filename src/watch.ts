@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { release } from "node:os";
-import { libbpfVersion } from "libbpf-ts";
+import { enableRunStats, libbpfVersion } from "libbpf-ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
 import { reasonOf } from "./errno.ts";
@@ -20,6 +20,7 @@ import { Intake } from "./pipeline/intake.ts";
 import type { Journal } from "./pipeline/journal.ts";
 import { registerKernelMetrics } from "./pipeline/kernel-metrics.ts";
 import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.ts";
+import { registerProgramMetrics } from "./pipeline/program-metrics.ts";
 import { PROBES } from "./probes/index.ts";
 import type { Probe } from "./probes/probe.ts";
 import type { Readiness } from "./serve/server.ts";
@@ -53,6 +54,7 @@ export class Watch implements KernelStage {
   #journal: Journal | undefined;
   #intake: Intake | undefined;
   #lossCheck: NodeJS.Timeout | undefined;
+  #programStats: { close(): void } | undefined;
 
   constructor(context: DaemonContext) {
     this.#context = context;
@@ -68,6 +70,7 @@ export class Watch implements KernelStage {
     this.#intake = new Intake(journal, registry, this.#probes, mount);
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
     registerProbeMetrics(registry, () => this.#states());
+    if (this.#context.config.programStats === "on") this.#measurePrograms();
     this.#attachAll(mount);
     if (!this.ready().ok) this.#refuseOrWarn();
     this.#lossCheck = setInterval(() => this.#tellLosses(), LOSS_CHECK_MS);
@@ -104,6 +107,7 @@ export class Watch implements KernelStage {
       await drain.drain();
     }
     this.#tellLosses();
+    this.#programStats?.close();
     for (const { attached } of this.#running.splice(0)) closeProbe(attached);
   }
 
@@ -133,6 +137,12 @@ export class Watch implements KernelStage {
     } finally {
       if (cgroupFd !== undefined) closeSync(cgroupFd);
     }
+  }
+
+  #measurePrograms(): void {
+    this.#programStats = enableRunStats();
+    const probes = () => this.#running.map(({ attached }) => attached);
+    registerProgramMetrics(this.#context.registry, probes);
   }
 
   /** A missing right or library is for the user to mend; a poor kernel is not. */

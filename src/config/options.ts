@@ -62,6 +62,11 @@ export const OPTIONS = {
   journalBytes: option(size(64 * 1024, 4096 * MIB), "16MiB", "Memory bound of those events"),
   maxClients: option(integer(1, 10_000), "64", "Concurrent /events streams"),
   cgroup: option(absolutePath("auto"), "auto", "cgroup2 directory whose processes are watched"),
+  programStats: option(
+    choice(["off", "on"]),
+    "off",
+    "Measure the run time of the BPF programs (two clock reads per run)",
+  ),
   bpfDir: option(absolutePath("auto"), "auto", "Directory of the compiled BPF programs"),
   logLevel: option(
     choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),

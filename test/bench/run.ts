@@ -3,12 +3,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { benchConnects } from "./connects.ts";
 import { benchIdle } from "./idle.ts";
+import { benchPrograms } from "./programs.ts";
 import { benchRing } from "./ring.ts";
 import { type Figure, printFigures } from "./statistics.ts";
 
 const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   ring: benchRing,
   connects: benchConnects,
+  programs: benchPrograms,
   idle: benchIdle,
 };
 
