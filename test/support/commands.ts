@@ -24,6 +24,9 @@ const ENVIRONMENT = { PATH: process.env.PATH };
 /** A failed test leaves no process behind. */
 const LIMIT = { timeout: 60_000, killSignal: "SIGKILL" } as const;
 
+/** An emulated guest that has just booted needs 10 s to read the program for the first time. */
+const START_LIMIT_MS = 40_000;
+
 export function start(command: string, args: readonly string[], env = {}, input = ""): Running {
   const child = spawn(command, args, { env: { ...ENVIRONMENT, ...env }, ...LIMIT });
   const text = { stdout: "", stderr: "" };
@@ -55,7 +58,8 @@ export async function startDaemonProcess(
 ): Promise<Running & { readonly url: string }> {
   const daemon = tuplewatch(["run", "--listen", "127.0.0.1:0", "--log-format", "json", ...args]);
   const address = () => /"address":"([^"]+)"/.exec(daemon.stderr())?.[1];
-  await until(() => address() !== undefined || daemon.child.exitCode !== null, "serving");
+  const isUp = () => address() !== undefined || daemon.child.exitCode !== null;
+  await until(isUp, "serving", START_LIMIT_MS);
   const url = address();
   if (url === undefined) {
     throw new Error(`tuplewatch run ended early: ${daemon.stderr()}`);
