@@ -2,45 +2,52 @@
 /*
  * One event for each packet whose new conntrack entry could not be inserted because of another
  * entry (or of the table's state).
+ *
+ * Entry and exit of nf_ct_resolve_clash() are paired by the packet's address: the function may run
+ * on several CPUs at once, in softirqs that share one "current" process, and under PREEMPT_RT it
+ * may move between CPUs. The loser is described at entry, since a merge frees it.
  */
 #include "emit.h"
-#include "getters.h"
+#include "conntrack.h"
+#include "flow_owner.h"
+
+#define NF_DROP 0 /* include/uapi/linux/netfilter.h */
+
+#define MAX_CLASHES 1024
+
+static const struct conntrack_insert_failed_event empty_event;
 
 static const struct conntrack_insert_failed_event *unused_event __attribute__((unused, used));
 
-static __always_inline void read_nf_address(
-	struct endpoint *to, const union nf_inet_addr *address, __u16 family)
-{
-	if (family == AF_INET6)
-		bpf_core_read(to->address, sizeof(to->address), &address->in6);
-	else
-		set_ipv4(to, BPF_CORE_READ(address, ip));
-}
+/*
+ * Clashes under way, by packet. An entry outlives nf_ct_resolve_clash() if that dropped the packet,
+ * until the confirm step around it returns: there it tells that the drop has been reported.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_CLASHES);
+	__type(key, struct sk_buff *);
+	__type(value, struct conntrack_insert_failed_event);
+} clashes SEC(".maps");
 
-/* For ICMP the port of src is the echo identifier, and that of dst is type and code. */
-static __always_inline void read_tuple(struct tuple *to, const struct nf_conntrack_tuple *tuple)
+/* Sockets of the kernel's own, such as the one that answers pings, have no file. */
+static __always_inline bool is_sent_by_process(struct sock *sk, __u8 state)
 {
-	__u16 family = BPF_CORE_READ(tuple, src.l3num);
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
 
-	read_nf_address(&to->src, &tuple->src.u3, family);
-	read_nf_address(&to->dst, &tuple->dst.u3, family);
-	to->src.port = bpf_ntohs(BPF_CORE_READ(tuple, src.u.all));
-	to->dst.port = bpf_ntohs(BPF_CORE_READ(tuple, dst.u.all));
-}
-
-static __always_inline __u8 nat_of(unsigned long status)
-{
-	return (status & IPS_SRC_NAT ? NAT_SNAT : 0) | (status & IPS_DST_NAT ? NAT_DNAT : 0);
+	if (protocol == IPPROTO_TCP)
+		return state == TCP_SYN_SENT &&
+		       !BPF_CORE_READ((struct tcp_sock *)sk, total_retrans);
+	return BPF_CORE_READ(sk, sk_socket, file);
 }
 
 /*
- * The sender, where it is known. UDP is sent in the sender's own context. So is the first SYN;
- * its retransmits leave from a timer, whose current process has nothing to do with them.
+ * The sender, where it is known. Datagrams are sent in the sender's own context. So is the first
+ * SYN; its retransmits leave from a timer, whose current process has nothing to do with them.
  */
 static __always_inline void read_sender(struct event_head *head, struct sk_buff *skb)
 {
 	struct sock *sk = BPF_CORE_READ(skb, sk);
-	__u16 protocol;
 	__u8 state;
 
 	if (!sk)
@@ -49,17 +56,53 @@ static __always_inline void read_sender(struct event_head *head, struct sk_buff 
 	if (state == TCP_NEW_SYN_RECV || state == TCP_TIME_WAIT)
 		return; /* a request or timewait socket: too short for the fields of a full one */
 	read_socket_owner(head, sk);
-	if (BPF_CORE_READ(skb, skb_iif))
-		return;
-	protocol = BPF_CORE_READ(sk, sk_protocol);
-	if (protocol == IPPROTO_UDP ||
-		(protocol == IPPROTO_TCP && state == TCP_SYN_SENT &&
-			!BPF_CORE_READ((struct tcp_sock *)sk, total_retrans)))
+	if (!BPF_CORE_READ(skb, skb_iif) && is_sent_by_process(sk, state))
 		read_current(head);
 }
 
-static __always_inline void handle_insert_failed(
-	struct sk_buff *skb, struct nf_conn *ct, __u8 verdict, __u8 cause, __u32 inferred)
+static __always_inline void read_owner(struct conntrack_insert_failed_event *event)
+{
+	find_flow_owner(&event->owner, &event->original, event->protocol);
+	if (!event->owner.time_ns || event->head.attribution == ATTRIBUTION_CURRENT)
+		return;
+	event->head.process = event->owner.process;
+	event->head.cgroup_id = event->owner.cgroup_id;
+	event->head.attribution = ATTRIBUTION_FLOW_OWNER;
+}
+
+static __always_inline void begin_event(struct conntrack_insert_failed_event *event)
+{
+	event->head.time_ns = bpf_ktime_get_boot_ns();
+	event->head.cpu = bpf_get_smp_processor_id();
+	event->head.type = EVENT_TYPE_CONNTRACK_INSERT_FAILED;
+}
+
+/* What is common to all events about an entry; `event` is zero before. */
+static __always_inline void describe(
+	struct conntrack_insert_failed_event *event, struct sk_buff *skb, struct nf_conn *ct)
+{
+	begin_event(event);
+	read_netns(&event->head, BPF_CORE_READ(ct, ct_net.net));
+	read_tuple(&event->original, &ct->tuplehash[0].tuple);
+	read_tuple(&event->reply, &ct->tuplehash[1].tuple);
+	event->protocol = BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum);
+	event->zone = entry_zone_id(ct);
+	event->nat = nat_of(BPF_CORE_READ(ct, status));
+	read_sender(&event->head, skb);
+	read_owner(event);
+}
+
+static __always_inline void describe_winner(
+	struct conntrack_insert_failed_event *event, struct nf_conn *winner)
+{
+	event->has_winner = 1;
+	read_tuple(&event->winner_original, &winner->tuplehash[0].tuple);
+	read_tuple(&event->winner_reply, &winner->tuplehash[1].tuple);
+	find_flow_owner(&event->winner_owner, &event->winner_original, event->protocol);
+}
+
+static __always_inline void report_drop(
+	struct sk_buff *skb, struct nf_conn *ct, __u8 cause, __u32 inferred)
 {
 	struct conntrack_insert_failed_event *event;
 
@@ -67,56 +110,78 @@ static __always_inline void handle_insert_failed(
 	if (!event)
 		return;
 	__builtin_memset(event, 0, sizeof(*event));
-	event->head.time_ns = bpf_ktime_get_boot_ns();
-	event->head.cpu = bpf_get_smp_processor_id();
-	event->head.type = EVENT_TYPE_CONNTRACK_INSERT_FAILED;
+	describe(event, skb, ct);
 	event->head.inferred = inferred;
-	read_netns(&event->head, BPF_CORE_READ(ct, ct_net.net));
-	read_sender(&event->head, skb);
-	read_tuple(&event->original, &ct->tuplehash[0].tuple);
-	read_tuple(&event->reply, &ct->tuplehash[1].tuple);
-	event->protocol = BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum);
-	if (bpf_core_field_exists(ct->zone))
-		event->zone = BPF_CORE_READ(ct, zone.id);
-	event->nat = nat_of(BPF_CORE_READ(ct, status));
-	event->verdict = verdict;
+	event->verdict = VERDICT_DROPPED;
 	event->cause = cause;
 	submit_event(event);
 }
 
-#define NFCT_INFO_MASK 7UL /* include/net/netfilter/nf_conntrack_common.h: NFCT_INFOMASK */
-
-/*
- * The drop tracepoint as a backend (6.1+). A packet that netfilter dropped, whose entry has had its
- * source NAT set up but is not confirmed, was refused by the confirm step: only that comes after
- * NF_IP_PRI_NAT_SRC. Why it was refused is not visible here; under NAT it is nearly always a
- * clash, since the NAT code itself settles for a tuple in use when it finds no free one.
- */
-static __always_inline void handle_drop(struct sk_buff *skb)
+static __always_inline void handle_clash_entry(
+	struct sk_buff *skb, struct nf_conntrack_tuple_hash *h)
 {
-	struct nf_conn *ct = (struct nf_conn *)(BPF_CORE_READ(skb, _nfct) & ~NFCT_INFO_MASK);
-	unsigned long status;
-	__u8 cause = CAUSE_OTHER;
+	struct conntrack_insert_failed_event *event;
 
-	if (!ct)
+	bpf_map_update_elem(&clashes, &skb, &empty_event, BPF_ANY);
+	event = bpf_map_lookup_elem(&clashes, &skb);
+	if (!event)
 		return;
-	status = BPF_CORE_READ(ct, status);
-	if (!(status & IPS_SRC_NAT_DONE) || (status & IPS_CONFIRMED))
-		return;
-	if (status & IPS_DYING)
-		cause = CAUSE_DYING;
-	else if (status & (IPS_SRC_NAT | IPS_DST_NAT))
-		cause = CAUSE_CLASH;
-	handle_insert_failed(skb, ct, VERDICT_DROPPED, cause, INFERRED_CAUSE);
+	describe(event, skb, skb_conntrack(skb));
+	describe_winner(event, entry_of(h));
+	event->cause = CAUSE_CLASH;
 }
 
-SEC("tp_btf/kfree_skb")
-int BPF_PROG(drop_tracepoint, struct sk_buff *skb, void *location, int reason)
+static __always_inline void report_clash(
+	const struct conntrack_insert_failed_event *described, int verdict)
 {
-	if (reason ==
-		(int)bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NETFILTER_DROP))
-		handle_drop(skb);
-	return 0;
+	struct conntrack_insert_failed_event *event;
+
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	if (!event)
+		return;
+	*event = *described;
+	event->verdict = verdict == NF_DROP ? VERDICT_DROPPED : VERDICT_RESOLVED;
+	submit_event(event);
 }
+
+static __always_inline void handle_clash_exit(struct sk_buff *skb, int verdict)
+{
+	const struct conntrack_insert_failed_event *described;
+
+	described = bpf_map_lookup_elem(&clashes, &skb);
+	if (described) {
+		report_clash(described, verdict);
+	} else {
+		count(attempted);
+		count(lost);
+	}
+	if (verdict != NF_DROP)
+		bpf_map_delete_elem(&clashes, &skb);
+}
+
+/* An entry that is being removed before it was ever added has no place in the table. */
+static __always_inline __u8 refusal_cause(struct nf_conn *ct)
+{
+	if (BPF_CORE_READ(ct, status) & IPS_DYING)
+		return CAUSE_DYING;
+	return chains_are_limited() && !is_in_table(ct) ? CAUSE_CHAIN_TOO_LONG : CAUSE_OTHER;
+}
+
+/* The exit of the confirm step, for each new flow: all but a few are accepted. */
+static __always_inline void handle_confirm_exit(struct sk_buff *skb, int verdict)
+{
+	struct nf_conn *ct;
+
+	if (verdict != NF_DROP || !bpf_map_delete_elem(&clashes, &skb))
+		return;
+	ct = skb_conntrack(skb);
+	if (ct)
+		report_drop(skb, ct, refusal_cause(ct), 0);
+}
+
+#include "conntrack_table_full.h"
+#include "conntrack_fentry.h"
+#include "conntrack_kprobe.h"
+#include "conntrack_drop.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

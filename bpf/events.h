@@ -143,16 +143,30 @@ enum nat {
 	NAT_BOTH = 3,
 };
 
+/* Who sent the first packet of a flow, noted in that process's own context. */
+struct flow_owner {
+	__u64 time_ns; /* when it was noted; 0: nobody is known */
+	__u64 netns_cookie;
+	__u64 cgroup_id;
+	__u32 netns_inum;
+	struct process process;
+	__u32 pad;
+};
+
 struct conntrack_insert_failed_event {
 	struct event_head head;
 	struct tuple original;
 	struct tuple reply;
+	struct flow_owner owner;
 	__u16 protocol;
 	__u16 zone;
-	__u8 nat;     /* enum nat */
-	__u8 verdict; /* enum verdict */
-	__u8 cause;   /* enum cause */
-	__u8 pad;
+	__u8 nat;	 /* enum nat */
+	__u8 verdict;	 /* enum verdict */
+	__u8 cause;	 /* enum cause */
+	__u8 has_winner; /* the fields below are set */
+	struct tuple winner_original;
+	struct tuple winner_reply;
+	struct flow_owner winner_owner;
 };
 
 #endif

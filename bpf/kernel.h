@@ -18,8 +18,10 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_ICMPV6 58
 #define EINTR 4
 #define EADDRNOTAVAIL 99
 #define EALREADY 114
@@ -55,6 +57,8 @@ struct net {
 	struct netns_ipv4 ipv4;
 };
 
+struct file;
+
 typedef struct {
 	struct net *net;
 } possible_net_t;
@@ -69,6 +73,11 @@ struct in6_addr {
 typedef struct {
 	__s64 counter;
 } atomic64_t;
+
+/* Before 5.15 (3d368ab87cf6): 0 until somebody asks for it. */
+struct net___atomic_cookie {
+	atomic64_t net_cookie;
+};
 
 typedef struct {
 	__u32 val;
@@ -101,6 +110,11 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+/* Before 5.15 (8520e224f547): the pointer, unless its lowest bit says that it is other data. */
+struct sock_cgroup_data___packed {
+	__u64 val;
+};
+
 struct sock;
 
 /* include/uapi/linux/net.h */
@@ -111,6 +125,7 @@ typedef enum {
 struct socket {
 	socket_state state;
 	struct sock *sk;
+	struct file *file;
 };
 
 struct sock {
@@ -173,11 +188,40 @@ struct nf_conntrack_tuple {
 			__be16 all;
 		} u;
 		__u8 protonum;
+		__u8 dir;
 	} dst;
 };
 
+struct hlist_nulls_node {
+	struct hlist_nulls_node **pprev;
+};
+
 struct nf_conntrack_tuple_hash {
+	struct hlist_nulls_node hnnode;
 	struct nf_conntrack_tuple tuple;
+};
+
+struct ip_conntrack_stat {
+	unsigned int chaintoolong; /* since 5.15 (c4edc3ccbc63 and d7e7747ac5c2) */
+};
+
+union flowi_uli {
+	struct {
+		__be16 dport;
+		__be16 sport;
+	} ports;
+};
+
+struct flowi4 {
+	__be32 saddr;
+	__be32 daddr;
+	union flowi_uli uli;
+};
+
+struct flowi6 {
+	struct in6_addr daddr;
+	struct in6_addr saddr;
+	union flowi_uli uli;
 };
 
 struct nf_conntrack_zone {

@@ -4,17 +4,8 @@ import { enableRunStats, libbpfVersion } from "libbpf-ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
 import { reasonOf } from "./errno.ts";
-import {
-  type AttachedProbe,
-  attachProbe,
-  backendsFor,
-  closeProbe,
-  type DetachedProbe,
-  detachProbe,
-  isAttached,
-} from "./kernel/attach.ts";
-import { type KernelCounters, NO_EVENTS, readCounters } from "./kernel/counters.ts";
-import { ProbeDrain } from "./kernel/drain.ts";
+import { backendsFor } from "./kernel/attach.ts";
+import { ProbeRun } from "./kernel/probe-run.ts";
 import { gapBatch } from "./pipeline/batch.ts";
 import { Intake } from "./pipeline/intake.ts";
 import type { Journal } from "./pipeline/journal.ts";
@@ -25,8 +16,8 @@ import { PROBES } from "./probes/index.ts";
 import type { Probe } from "./probes/probe.ts";
 import type { Readiness } from "./serve/server.ts";
 
-/** How often losses in the kernel are looked for, to tell readers of them in band. */
-const LOSS_CHECK_MS = 1000;
+/** How often losses in the kernel are looked for, to tell readers of them, and new modules. */
+const CHECK_MS = 1000;
 
 const NS_PER_SECOND = 1e9;
 
@@ -37,23 +28,17 @@ export class StartError extends Error {
   override readonly name = "StartError";
 }
 
-/** An attached probe with what the daemon keeps for it. */
-interface Running {
-  readonly attached: AttachedProbe;
-  readonly drain: ProbeDrain;
-  /** Losses that readers have been told of. */
-  toldLost: number;
-}
-
 /** The probes, from attaching to detaching; everything they see goes into the journal. */
 export class Watch implements KernelStage {
   readonly #context: DaemonContext;
   readonly #probes: readonly Probe[];
-  readonly #running: Running[] = [];
-  readonly #detached: DetachedProbe[] = [];
+  readonly #runs: ProbeRun[] = [];
+  /** Losses that readers have been told of, by probe. */
+  readonly #toldLost = new Map<string, number>();
+  #cgroupFd: number | undefined;
   #journal: Journal | undefined;
   #intake: Intake | undefined;
-  #lossCheck: NodeJS.Timeout | undefined;
+  #check: NodeJS.Timeout | undefined;
   #programStats: { close(): void } | undefined;
 
   constructor(context: DaemonContext) {
@@ -73,7 +58,10 @@ export class Watch implements KernelStage {
     if (this.#context.config.programStats === "on") this.#measurePrograms();
     this.#attachAll(mount);
     if (!this.ready().ok) this.#refuseOrWarn();
-    this.#lossCheck = setInterval(() => this.#tellLosses(), LOSS_CHECK_MS);
+    this.#check = setInterval(() => {
+      this.#tellLosses();
+      this.#followModules();
+    }, CHECK_MS);
   }
 
   status(): unknown {
@@ -81,73 +69,80 @@ export class Watch implements KernelStage {
     return {
       release: release(),
       libbpf: libbpfVersion(),
-      probes: [
-        ...this.#running.map(({ attached }) => probeStatus(attached, attached.backend.name)),
-        ...this.#detached.map((detached) => probeStatus(detached, null)),
-      ].map((status) => ({
-        ...status,
-        ...states.find(({ probe }) => probe === status.probe)?.conservation,
+      probes: this.#runs.map((run) => ({
+        probe: run.probe.name,
+        backend: run.attached?.backend.name ?? null,
+        passed_over: run.passedOver,
+        ...states.find(({ probe }) => probe === run.probe.name)?.conservation,
       })),
     };
   }
 
   /** Blind only when nothing at all is attached that was asked for. */
   ready(): Readiness {
-    if (this.#running.length > 0 || this.#context.config.backend === "counters")
-      return { ok: true };
+    const attached = this.#runs.some((run) => run.attached !== undefined);
+    if (attached || this.#context.config.backend === "counters") return { ok: true };
     return { ok: false, reason: "no probe is attached; see /status" };
   }
 
   /** Detaches, then reads what is left in the rings, so that nothing seen is lost. */
   async stop(): Promise<void> {
-    clearInterval(this.#lossCheck);
-    for (const { attached } of this.#running) detachProbe(attached);
-    for (const { drain } of this.#running) {
-      drain.stop();
-      await drain.drain();
-    }
+    clearInterval(this.#check);
+    for (const run of this.#runs) run.detach();
+    for (const run of this.#runs) await run.finish();
     this.#tellLosses();
     this.#programStats?.close();
-    for (const { attached } of this.#running.splice(0)) closeProbe(attached);
+    for (const run of this.#runs.splice(0)) run.close();
+    if (this.#cgroupFd !== undefined) closeSync(this.#cgroupFd);
+    this.#cgroupFd = undefined;
   }
 
   #attachAll(mount: string | undefined): void {
-    const { config, logger } = this.#context;
+    const { config } = this.#context;
     const directory = config.cgroup === "auto" ? mount : config.cgroup;
-    const cgroupFd = directory === undefined ? undefined : openDirectory(directory);
+    this.#cgroupFd = directory === undefined ? undefined : openDirectory(directory);
+    for (const probe of this.#probes) {
+      const run = this.#attach(probe);
+      this.#runs.push(run);
+      this.#logBackend(run);
+    }
+  }
+
+  #attach(probe: Probe): ProbeRun {
+    const { config, logger } = this.#context;
     const rate = config.maxEventsPerSecond;
     const interval = rate === 0 ? 0 : Math.ceil(NS_PER_SECOND / rate);
-    try {
-      for (const probe of this.#probes) {
-        const found = attachProbe(probe, backendsFor(probe, config.backend), {
-          cgroupFd,
-          ringBytes: config.ringBytes,
-          bpfDir: config.bpfDir === "auto" ? undefined : config.bpfDir,
-          globals: { config_event_interval_ns: interval, ...probe.globals?.(config) },
-        });
-        const { passedOver } = found;
-        if (isAttached(found)) {
-          this.#run(found);
-          logger.info({ probe: probe.name, backend: found.backend.name, passedOver }, "attached");
-        } else {
-          this.#detached.push(found);
-          logger.warn({ probe: probe.name, passedOver }, "not attached: no backend works here");
-        }
-      }
-    } finally {
-      if (cgroupFd !== undefined) closeSync(cgroupFd);
+    return new ProbeRun(probe, {
+      backends: backendsFor(probe, config.backend),
+      settings: {
+        cgroupFd: this.#cgroupFd,
+        ringBytes: config.ringBytes,
+        bpfDir: config.bpfDir === "auto" ? undefined : config.bpfDir,
+        globals: { config_event_interval_ns: interval, ...probe.globals?.(config) },
+      },
+      sink: (records) => this.#intake?.take(records),
+      onError: (error) => logger.error({ err: error, probe: probe.name }, "read ring"),
+    });
+  }
+
+  #logBackend({ probe, attached, passedOver }: ProbeRun): void {
+    const { logger } = this.#context;
+    if (attached === undefined) {
+      logger.warn({ probe: probe.name, passedOver }, "not attached: no backend works here");
+    } else {
+      logger.info({ probe: probe.name, backend: attached.backend.name, passedOver }, "attached");
     }
   }
 
   #measurePrograms(): void {
     this.#programStats = enableRunStats();
-    const probes = () => this.#running.map(({ attached }) => attached);
+    const probes = () => this.#runs.flatMap(({ attached }) => attached ?? []);
     registerProgramMetrics(this.#context.registry, probes);
   }
 
   /** A missing right or library is for the user to mend; a poor kernel is not. */
   #refuseOrWarn(): void {
-    const reasons = this.#detached.flatMap(({ passedOver }) => passedOver.map((p) => p.reason));
+    const reasons = this.#runs.flatMap(({ passedOver }) => passedOver.map((p) => p.reason));
     if (process.geteuid?.() !== 0) {
       throw new StartError(
         `root, or ${CAPABILITIES}, is needed to load BPF programs: ${reasons[0]}`,
@@ -156,47 +151,40 @@ export class Watch implements KernelStage {
     this.#context.logger.warn("no probe is attached: only the kernel's own counters are served");
   }
 
-  #run(attached: AttachedProbe): void {
-    const { logger } = this.#context;
-    const drain = new ProbeDrain(
-      attached,
-      (records) => this.#intake?.take(records),
-      (error) => logger.error({ err: error, probe: attached.probe.name }, "read ring"),
-    );
-    this.#running.push({ attached, drain, toldLost: 0 });
+  #followModules(): void {
+    for (const run of this.#runs) {
+      try {
+        if (run.followModule()) this.#logBackend(run);
+      } catch (error) {
+        this.#context.logger.error({ err: error, probe: run.probe.name }, "change backend");
+      }
+    }
   }
 
   #tellLosses(): void {
-    for (const running of this.#running) {
-      const { lost } = readCounters(running.attached.object.map("counters"));
-      if (lost === running.toldLost) continue;
-      const missed = lost - running.toldLost;
-      running.toldLost = lost;
-      this.#journal?.append(gapBatch(running.attached.probe.name, missed));
+    for (const run of this.#runs) {
+      const { name } = run.probe;
+      const { lost } = run.totals();
+      const missed = lost - (this.#toldLost.get(name) ?? 0);
+      if (missed === 0) continue;
+      this.#toldLost.set(name, lost);
+      this.#journal?.append(gapBatch(name, missed));
     }
   }
 
   #states(): ProbeState[] {
-    return this.#probes.map((probe) => this.#state(probe));
+    return this.#runs.map((run) => this.#state(run));
   }
 
-  #state(probe: Probe): ProbeState {
-    const running = this.#running.find(({ attached }) => attached.probe === probe);
-    const attached = running?.attached;
-    const kernel: KernelCounters =
-      attached === undefined ? NO_EVENTS : readCounters(attached.object.map("counters"));
+  #state(run: ProbeRun): ProbeState {
+    const { probe, attached } = run;
     return {
       probe: probe.name,
       backends: probe.backends.map(({ name }) => ({
         name,
         attached: name === attached?.backend.name,
       })),
-      conservation: {
-        ...kernel,
-        read: running?.drain.read ?? 0,
-        delivered: this.#intake?.delivered(probe.name) ?? 0,
-        malformed: running?.drain.malformed ?? 0,
-      },
+      conservation: { ...run.totals(), delivered: this.#intake?.delivered(probe.name) ?? 0 },
       ringBytes: attached?.ring.size ?? 0,
       ringFillBytes: attached?.ring.fill() ?? 0,
     };
@@ -209,8 +197,4 @@ function openDirectory(path: string): number {
   } catch (error) {
     throw new StartError(`open cgroup ${path}: ${reasonOf(error)}`);
   }
-}
-
-function probeStatus({ probe, passedOver }: DetachedProbe, backend: string | null) {
-  return { probe: probe.name, backend, passed_over: passedOver };
 }

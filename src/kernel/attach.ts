@@ -9,8 +9,9 @@ import {
   RingBuffer,
 } from "libbpf-ts";
 import type { Backend, Kprobe, Probe } from "../probes/probe.ts";
+import { moduleLoading } from "./modules.ts";
 import { objectPath } from "./objects.ts";
-import { findSymbol } from "./symbols.ts";
+import { findSymbol, readSymbols } from "./symbols.ts";
 
 /** A backend that was not taken, and the reason. */
 export interface PassedOver {
@@ -44,17 +45,27 @@ export interface DetachedProbe {
   readonly passedOver: readonly PassedOver[];
 }
 
-/** Takes the first of `backends` that this kernel loads and attaches. */
+/**
+ * Takes the first of `backends` that this kernel loads and attaches. `beforeAttach` is called
+ * between the two: loading takes long, attaching does not.
+ */
 export function attachProbe(
   probe: Probe,
   backends: readonly Backend[],
   settings: AttachSettings,
+  beforeAttach: () => void = () => {},
 ): AttachedProbe | DetachedProbe {
   const passedOver: PassedOver[] = [];
   for (const candidate of backends) {
+    const { module } = candidate;
+    if (module !== undefined && moduleLoading(module) === undefined) {
+      passedOver.push({ backend: candidate.name, reason: `waiting for module ${module}` });
+      continue;
+    }
     const backend = withoutAbsent(candidate);
     try {
       const object = loadBackend(probe, backend, settings);
+      beforeAttach();
       return { probe, backend, passedOver, object, ...start(object, backend, settings) };
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
@@ -95,9 +106,12 @@ export function closeProbe({ ring, object }: AttachedProbe): void {
 /** The backend without the optional programs whose kernel function is not there. */
 function withoutAbsent(backend: Backend): Backend {
   const { optional = {}, kprobes = [] } = backend;
+  const wanted = Object.entries(optional);
+  if (wanted.length === 0) return backend;
+  const symbols = readSymbols();
   const absent = new Set(
-    Object.entries(optional).flatMap(([program, functionName]) =>
-      findSymbol(functionName) === undefined ? [program] : [],
+    wanted.flatMap(([program, functionName]) =>
+      findSymbol(functionName, symbols) === undefined ? [program] : [],
     ),
   );
   return {
@@ -157,15 +171,20 @@ function attachPrograms(
   }
   // Results first: an attempt that began before its end could be seen would never be reported.
   const links = programs.map((name) => loaded.program(name).attach());
-  for (const kprobe of kprobes) links.push(attachKprobe(loaded, kprobe));
+  const symbols = kprobes.length > 0 ? readSymbols() : "";
+  for (const kprobe of kprobes) links.push(attachKprobe(loaded, kprobe, symbols));
   for (const name of cgroupPrograms) {
     links.push(loaded.program(name).attachCgroup(cgroupFd as number));
   }
   return links;
 }
 
-function attachKprobe(loaded: LoadedObject, { program, functionName, ret = false }: Kprobe): Link {
-  const symbol = findSymbol(functionName);
+function attachKprobe(
+  loaded: LoadedObject,
+  { program, functionName, ret = false }: Kprobe,
+  symbols: string,
+): Link {
+  const symbol = findSymbol(functionName, symbols);
   if (symbol === undefined) {
     throw new BpfError({
       operation: "attach kprobe",

@@ -10,7 +10,7 @@ export interface KernelCounters {
 
 const FIELDS = ["attempted", "emitted", "lost", "filtered"] as const;
 
-export const NO_EVENTS: KernelCounters = { attempted: 0, emitted: 0, lost: 0, filtered: 0 };
+const NO_EVENTS: KernelCounters = { attempted: 0, emitted: 0, lost: 0, filtered: 0 };
 
 /** Sums the per-CPU counters. Never resets them: what came in between would be lost. */
 export function readCounters(map: BpfMap): KernelCounters {

@@ -1,6 +1,6 @@
 import { formatTime } from "../kernel/clock.ts";
 import { attributionNames, type EventHead, inferredNames } from "../probes/events.gen.ts";
-import { bitNames, enumName, formatProcess } from "../probes/fields.ts";
+import { bitNames, enumName, formatNetns, formatProcess } from "../probes/fields.ts";
 
 /** What the record itself does not hold. Absent names are not known, or no longer. */
 export interface Names {
@@ -26,8 +26,7 @@ export function formatHead(head: EventHead, type: string, origin: Origin) {
     backend: origin.backend,
     cpu: head.cpu,
     netns: {
-      cookie: String(head.netnsCookie),
-      inum: head.netnsInum,
+      ...formatNetns(head.netnsCookie, head.netnsInum),
       ...(names.netns !== undefined && { name: names.netns }),
     },
     attribution,

@@ -7,17 +7,57 @@ import {
   conntrackInsertFailedEventLayout,
   decodeConntrackInsertFailedEvent,
   decodeConntrackInsertFailedEventColumns,
+  type FlowOwner,
   natNames,
   verdictNames,
 } from "./events.gen.ts";
-import { enumName, formatTuple, protocolName } from "./fields.ts";
-import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
+import { enumName, formatNetns, formatProcess, formatTuple, protocolName } from "./fields.ts";
+import type { Aggregator, Backend, DecodedRecord, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
+
+const MODULE = "nf_conntrack";
+
+/** UDP's send functions are static: where a compiler inlined one, its senders stay unknown. */
+const FENTRY: Backend = {
+  name: "fentry",
+  module: MODULE,
+  programs: [
+    "enter_tcp_connect",
+    "enter_udp_send",
+    "enter_udp_send_v6",
+    "exit_confirm",
+    "exit_resolve_clash",
+    "enter_resolve_clash",
+    "exit_alloc",
+    "enter_early_drop",
+  ],
+  optional: { enter_udp_send: "udp_send_skb", enter_udp_send_v6: "udp_v6_send_skb" },
+};
+
+/** Returns before entries, so that no entry waits for a return that is not watched yet. */
+const KPROBE: Backend = {
+  name: "kprobe",
+  module: MODULE,
+  programs: [],
+  kprobes: [
+    { program: "kprobe_tcp_connect", functionName: "tcp_connect" },
+    { program: "kprobe_udp_send", functionName: "udp_send_skb" },
+    { program: "kprobe_udp_send_v6", functionName: "udp_v6_send_skb" },
+    { program: "kretprobe_confirm", functionName: "__nf_conntrack_confirm", ret: true },
+    { program: "kprobe_confirm", functionName: "__nf_conntrack_confirm" },
+    { program: "kretprobe_resolve_clash", functionName: "nf_ct_resolve_clash", ret: true },
+    { program: "kprobe_resolve_clash", functionName: "nf_ct_resolve_clash" },
+    { program: "kretprobe_alloc", functionName: "__nf_conntrack_alloc", ret: true },
+    { program: "kprobe_alloc", functionName: "__nf_conntrack_alloc" },
+    { program: "kprobe_early_drop", functionName: "early_drop" },
+  ],
+  optional: { kprobe_udp_send: "udp_send_skb", kprobe_udp_send_v6: "udp_v6_send_skb" },
+};
 
 /** One event per packet whose new conntrack entry could not be inserted. */
 export const conntrackInsertFailed: Probe = {
   name: "conntrack_insert_failed",
-  backends: [{ name: "drop_tracepoint", programs: ["drop_tracepoint"] }],
+  backends: [FENTRY, KPROBE, { name: "drop_tracepoint", programs: ["drop_tracepoint"] }],
   layout: conntrackInsertFailedEventLayout,
   columns: {
     ...conntrackInsertFailedEventColumns,
@@ -40,6 +80,29 @@ function body(event: ConntrackInsertFailedEvent): DecodedRecord["body"] {
     zone: event.zone,
     verdict: enumName(verdictNames, event.verdict),
     cause: enumName(causeNames, event.cause),
+    ...owner(event.owner),
+    ...(event.hasWinner !== 0 && { winner: winner(event) }),
+  };
+}
+
+/** The entry that holds the tuple. */
+function winner(event: ConntrackInsertFailedEvent): object {
+  return {
+    original: formatTuple(event.winnerOriginal),
+    reply: formatTuple(event.winnerReply),
+    ...owner(event.winnerOwner),
+  };
+}
+
+/** Who sent the flow's first packet, where it is known: perhaps in another namespace. */
+function owner(owner: FlowOwner): { owner?: object } {
+  if (owner.timeNs === 0n) return {};
+  return {
+    owner: {
+      process: formatProcess(owner.process),
+      cgroup: { id: String(owner.cgroupId) },
+      netns: formatNetns(owner.netnsCookie, owner.netnsInum),
+    },
   };
 }
 

@@ -372,16 +372,53 @@ export const tupleLayout: StructLayout = {
   ],
 };
 
-/** conntrack_insert_failed_event, 152 bytes. */
+/** flow_owner, 56 bytes. */
+export interface FlowOwner {
+  readonly timeNs: bigint;
+  readonly netnsCookie: bigint;
+  readonly cgroupId: bigint;
+  readonly netnsInum: number;
+  readonly process: Process;
+}
+
+export function decodeFlowOwner(views: RecordViews, at: number): FlowOwner {
+  return {
+    timeNs: views.u64[at >> 3] as bigint,
+    netnsCookie: views.u64[(at + 8) >> 3] as bigint,
+    cgroupId: views.u64[(at + 16) >> 3] as bigint,
+    netnsInum: views.u32[(at + 24) >> 2] as number,
+    process: decodeProcess(views, at + 28),
+  };
+}
+
+export const flowOwnerLayout: StructLayout = {
+  name: "flow_owner",
+  size: 56,
+  fields: [
+    { name: "time_ns", offset: 0, size: 8, kind: "u64" },
+    { name: "netns_cookie", offset: 8, size: 8, kind: "u64" },
+    { name: "cgroup_id", offset: 16, size: 8, kind: "u64" },
+    { name: "netns_inum", offset: 24, size: 4, kind: "u32" },
+    { name: "process", offset: 28, size: 24, kind: "struct", struct: processLayout },
+    { name: "pad", offset: 52, size: 4, kind: "u32" },
+  ],
+};
+
+/** conntrack_insert_failed_event, 344 bytes. */
 export interface ConntrackInsertFailedEvent {
   readonly head: EventHead;
   readonly original: Tuple;
   readonly reply: Tuple;
+  readonly owner: FlowOwner;
   readonly protocol: number;
   readonly zone: number;
   readonly nat: number;
   readonly verdict: number;
   readonly cause: number;
+  readonly hasWinner: number;
+  readonly winnerOriginal: Tuple;
+  readonly winnerReply: Tuple;
+  readonly winnerOwner: FlowOwner;
 }
 
 export function decodeConntrackInsertFailedEvent(
@@ -392,27 +429,36 @@ export function decodeConntrackInsertFailedEvent(
     head: decodeEventHead(views, at),
     original: decodeTuple(views, at + 64),
     reply: decodeTuple(views, at + 104),
-    protocol: views.u16[(at + 144) >> 1] as number,
-    zone: views.u16[(at + 146) >> 1] as number,
-    nat: views.u8[at + 148] as number,
-    verdict: views.u8[at + 149] as number,
-    cause: views.u8[at + 150] as number,
+    owner: decodeFlowOwner(views, at + 144),
+    protocol: views.u16[(at + 200) >> 1] as number,
+    zone: views.u16[(at + 202) >> 1] as number,
+    nat: views.u8[at + 204] as number,
+    verdict: views.u8[at + 205] as number,
+    cause: views.u8[at + 206] as number,
+    hasWinner: views.u8[at + 207] as number,
+    winnerOriginal: decodeTuple(views, at + 208),
+    winnerReply: decodeTuple(views, at + 248),
+    winnerOwner: decodeFlowOwner(views, at + 288),
   };
 }
 
 export const conntrackInsertFailedEventLayout: StructLayout = {
   name: "conntrack_insert_failed_event",
-  size: 152,
+  size: 344,
   fields: [
     { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
     { name: "original", offset: 64, size: 40, kind: "struct", struct: tupleLayout },
     { name: "reply", offset: 104, size: 40, kind: "struct", struct: tupleLayout },
-    { name: "protocol", offset: 144, size: 2, kind: "u16" },
-    { name: "zone", offset: 146, size: 2, kind: "u16" },
-    { name: "nat", offset: 148, size: 1, kind: "u8" },
-    { name: "verdict", offset: 149, size: 1, kind: "u8" },
-    { name: "cause", offset: 150, size: 1, kind: "u8" },
-    { name: "pad", offset: 151, size: 1, kind: "u8" },
+    { name: "owner", offset: 144, size: 56, kind: "struct", struct: flowOwnerLayout },
+    { name: "protocol", offset: 200, size: 2, kind: "u16" },
+    { name: "zone", offset: 202, size: 2, kind: "u16" },
+    { name: "nat", offset: 204, size: 1, kind: "u8" },
+    { name: "verdict", offset: 205, size: 1, kind: "u8" },
+    { name: "cause", offset: 206, size: 1, kind: "u8" },
+    { name: "has_winner", offset: 207, size: 1, kind: "u8" },
+    { name: "winner_original", offset: 208, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "winner_reply", offset: 248, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "winner_owner", offset: 288, size: 56, kind: "struct", struct: flowOwnerLayout },
   ],
 };
 
@@ -445,9 +491,9 @@ export function decodeConntrackInsertFailedEventColumns(
     out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
     out[row + 1] = u32[at4 + 8] as number;
     out[row + 2] = u32[at4 + 6] as number;
-    out[row + 3] = u16[at2 + 72] as number;
-    out[row + 4] = u8[at + 148] as number;
-    out[row + 5] = u8[at + 149] as number;
-    out[row + 6] = u8[at + 150] as number;
+    out[row + 3] = u16[at2 + 100] as number;
+    out[row + 4] = u8[at + 204] as number;
+    out[row + 5] = u8[at + 205] as number;
+    out[row + 6] = u8[at + 206] as number;
   }
 }

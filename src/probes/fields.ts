@@ -41,6 +41,11 @@ export function formatProcess({ pid, uid, comm }: Process): object {
   return pid === 0 ? { uid } : { pid, comm, uid };
 }
 
+/** Before 5.15 a namespace has no cookie until it is asked for one: 0 is none. */
+export function formatNetns(cookie: bigint, inum: number): { cookie?: string; inum: number } {
+  return cookie === 0n ? { inum } : { cookie: String(cookie), inum };
+}
+
 /** Names of the bits that are set; `names` by bit value. */
 export function bitNames(bits: number, names: Readonly<Record<number, string>>): string[] {
   return Object.entries(names).flatMap(([bit, name]) => (bits & Number(bit) ? [name] : []));

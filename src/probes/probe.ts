@@ -13,6 +13,8 @@ export interface Kprobe {
 /** One way of attaching a probe, best first in a probe's list. */
 export interface Backend {
   readonly name: string;
+  /** Kernel module whose functions it attaches to; may be loaded after the daemon has started. */
+  readonly module?: string;
   /** Programs of the probe's object that it attaches by their section. */
   readonly programs: readonly string[];
   /** Programs that it attaches to the cgroup2 root. */

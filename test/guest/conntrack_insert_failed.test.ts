@@ -1,0 +1,328 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { statSync } from "node:fs";
+import { release } from "node:os";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { startDaemonProcess } from "../support/commands.ts";
+import type { ParsedEvent } from "../support/events.ts";
+import { eventsOf, metric } from "../support/feed.ts";
+import { until } from "../support/server.ts";
+import { isOlder, sinceKernel } from "../vm/requires.ts";
+
+const FAULTS = fileURLToPath(new URL("../../../test/faults/conntrack_faults.py", import.meta.url));
+const PROBE = "conntrack_insert_failed";
+const MODULE = "/sys/module/nf_conntrack";
+
+/** What a fault's script tells. */
+interface Fault {
+  readonly fault: string;
+  readonly pid: number;
+  readonly results: readonly string[];
+  readonly moved: Readonly<Record<string, number>>;
+  /** Of the two containers. */
+  readonly senders?: readonly number[];
+  readonly inums?: readonly number[];
+}
+
+interface Conntracked extends ParsedEvent {
+  readonly protocol: string;
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  readonly winner?: { readonly original: Tuple; readonly reply: Tuple; readonly owner?: Owner };
+  readonly owner?: Owner;
+}
+
+type Endpoint = { readonly address: string; readonly port: number };
+type Tuple = { readonly src: Endpoint; readonly dst: Endpoint };
+type Owner = { readonly process: { pid: number; comm: string }; readonly netns: { inum: number } };
+
+interface ProbeStatus {
+  readonly probe: string;
+  readonly backend: string | null;
+  readonly passed_over: readonly { readonly backend: string; readonly reason: string }[];
+}
+
+const CHAINS_SINCE = "5.15";
+const hasChains = !isOlder(release(), CHAINS_SINCE);
+const hasTrampolines = !isOlder(release(), "6.1");
+
+const SNAT = ["snat_udp", "snat_udp6", "snat_tcp", "snat_icmp"];
+const NAMES = [
+  ...SNAT,
+  "firewall",
+  "merged",
+  "kept_beside",
+  ...(hasChains ? ["chain_too_long"] : []),
+  "table_full",
+  "containers",
+];
+
+/** The daemon's own choice comes first, and finds no nf_conntrack in the kernel yet. */
+const BACKENDS = hasTrampolines ? ["fentry", "kprobe", "drop_tracepoint"] : ["kprobe"];
+
+for (const [index, backend] of BACKENDS.entries()) {
+  describe(`${PROBE} by ${backend}`, () => checkBackend(backend, index === 0));
+}
+
+function checkBackend(backend: string, isOwnChoice: boolean): void {
+  const infers = backend === "drop_tracepoint";
+  let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
+  let faults: Map<string, Fault>;
+  let events: readonly Conntracked[];
+
+  before(async () => {
+    daemon = await startDaemonProcess(isOwnChoice ? [] : ["--backend", backend]);
+    if (isOwnChoice) await loadModuleLate(daemon.url, backend);
+    faults = makeFaults();
+    const expected = [...faults.values()].reduce((sum, fault) => sum + reported(fault), 0);
+    events = (await eventsOf(daemon.url, expected, { type: PROBE })) as unknown as Conntracked[];
+    assert.equal(events.length, expected, JSON.stringify(summary(events)));
+  });
+  after(async () => {
+    daemon.child.kill("SIGTERM");
+    const { code } = await daemon.done;
+    assert.equal(code, 0, daemon.stderr());
+  });
+
+  /** How many events a fault is, by what the kernel counted. */
+  function reported({ fault, moved }: Fault): number {
+    const { insert_failed = 0, clash_resolve = 0, drop = 0 } = moved;
+    if (fault === "table_full") return infers ? 0 : drop;
+    return insert_failed + (infers ? 0 : clash_resolve);
+  }
+
+  function of(name: string): { fault: Fault; mine: Conntracked[] } {
+    const fault = faults.get(name) as Fault;
+    const mine = events.filter((event) => event.original.dst.port === portOf(name, event));
+    return { fault, mine };
+  }
+
+  function checkFates(mine: readonly Conntracked[], nat: string, verdict: string, cause: string) {
+    for (const event of mine) {
+      assert.equal(event.backend, backend);
+      assert.deepEqual(
+        { nat: event.nat, verdict: event.verdict, cause: event.cause, inferred: event.inferred },
+        { nat, verdict, cause, inferred: infers ? ["cause"] : undefined },
+      );
+      assert.equal(event.zone, 0);
+      assert.equal((event.netns as { inum: number }).inum, statSync("/proc/self/ns/net").ino);
+    }
+  }
+
+  for (const name of SNAT) {
+    test(`${name}: flows onto too few SNAT ports are 2 drops by a clash`, (t) => {
+      const { fault, mine } = of(name);
+      t.diagnostic(JSON.stringify(fault));
+      assert.equal(fault.moved.insert_failed, 2);
+      assert.equal(mine.length, 2);
+      checkFates(mine, "snat", "dropped", "clash");
+      mine.forEach((event, index) => {
+        assert.equal(event.original.src.port, LOSERS[name]?.[index]);
+        assert.ok(SNAT_PORTS[name]?.includes(event.reply.dst.port), JSON.stringify(event.reply));
+        const isRetransmit = name === "snat_tcp" && index === 1;
+        checkProcess(event, fault.pid, isRetransmit);
+        if (!infers) checkWinner(event, fault.pid, name);
+      });
+    });
+  }
+
+  function checkProcess(event: Conntracked, pid: number, isRetransmit: boolean): void {
+    const attribution = isRetransmit ? (infers ? "socket" : "flow_owner") : "current";
+    assert.equal(event.attribution, attribution);
+    const known = attribution === "socket" ? { uid: 0 } : { pid, comm: "python3", uid: 0 };
+    assert.deepEqual(event.process, known);
+  }
+
+  function checkWinner(
+    { winner, original, reply, protocol }: Conntracked,
+    pid: number,
+    of: string,
+  ) {
+    assert.deepEqual(winner?.reply, reply);
+    assert.deepEqual(winner.original.dst, original.dst);
+    assert.notEqual(winner.original.src.port, original.src.port);
+    assert.ok(WINNERS[of]?.includes(winner.original.src.port), JSON.stringify(winner));
+    // Raw sockets are in no map of flows: who pings is known while the packet is being sent only.
+    if (protocol === "icmp") assert.equal(winner.owner, undefined);
+    else assert.equal(winner.owner?.process.pid, pid);
+  }
+
+  test("the connect that lost says that it sent its SYN twice", async (t) => {
+    if (!sinceKernel(t, "6.1", "the connect probe needs socket storage in tracing programs"))
+      return;
+    const query = { type: "connect", pid: String(of("snat_tcp").fault.pid) };
+    const connects = await eventsOf(daemon.url, 5, query);
+    const attempts = connects.filter(({ protocol }) => protocol === "tcp");
+    assert.deepEqual(
+      attempts.map(({ result, syn_retransmits }) => ({ result, syn_retransmits })),
+      [
+        ...Array.from({ length: 4 }, () => ({ result: "ok", syn_retransmits: 0 })),
+        { result: "ECANCELED", syn_retransmits: 1 },
+      ],
+    );
+  });
+
+  test("what a firewall drops is no event", () => {
+    const { fault, mine } = of("firewall");
+    assert.deepEqual(fault.results, ["EPERM", "EPERM"]);
+    assert.deepEqual(mine, []);
+  });
+
+  for (const name of ["merged", "kept_beside"]) {
+    test(`${name}: a clash that the kernel resolves is not a drop`, (t) => {
+      const { fault, mine } = of(name);
+      t.diagnostic(JSON.stringify(fault.moved));
+      assert.ok((fault.moved.clash_resolve ?? 0) >= 1);
+      assert.ok(fault.results.every((result) => result === "ok"));
+      assert.equal(mine.length, infers ? 0 : fault.moved.clash_resolve);
+      checkFates(mine, name === "merged" ? "none" : "dnat", "resolved", "clash");
+      for (const event of mine) {
+        assert.deepEqual(event.winner?.original, event.original);
+        const isSame = event.winner?.reply.src.port === event.reply.src.port;
+        assert.equal(isSame, name === "merged");
+        assert.equal(event.owner?.process.pid, fault.pid);
+      }
+    });
+  }
+
+  test("chain_too_long: 40 flows that do not fit are 40 drops", (t) => {
+    if (!sinceKernel(t, CHAINS_SINCE, "chains have no limit")) return;
+    const { fault, mine } = of("chain_too_long");
+    t.diagnostic(JSON.stringify(fault.moved));
+    assert.equal(fault.moved.chaintoolong, 40);
+    assert.equal(mine.length, 40);
+    checkFates(mine, "none", "dropped", infers ? "other" : "chain_too_long");
+    for (const event of mine) {
+      assert.equal(event.winner, undefined);
+      checkProcess(event, fault.pid, false);
+    }
+  });
+
+  test("table_full: 7 of 12 flows are 7 drops", (t) => {
+    const { fault, mine } = of("table_full");
+    t.diagnostic(JSON.stringify(fault.moved));
+    const refused = fault.results.flatMap((result, i) => (result === "EPERM" ? [7500 + i] : []));
+    assert.equal(refused.length, fault.moved.drop);
+    assert.ok(refused.length >= 6, "early_drop may make room once");
+    const ports = mine.map(({ original }) => original.dst.port);
+    assert.deepEqual(ports, infers ? [] : refused);
+    checkFates(mine, "none", "dropped", "table_full");
+    for (const event of mine) {
+      assert.equal(event.attribution, "flow_owner");
+      assert.deepEqual(event.process, { pid: fault.pid, comm: "python3", uid: 0 });
+    }
+  });
+
+  test("containers: a clash on the host names both containers' processes", (t) => {
+    const { fault, mine } = of("containers");
+    t.diagnostic(JSON.stringify(fault));
+    const [first = 0, second = 0] = fault.senders ?? [];
+    assert.equal(mine.length, 1);
+    checkFates(mine, "snat", "dropped", "clash");
+    const [event] = mine as [Conntracked];
+    assert.equal(event.original.src.address, "10.77.2.2");
+    if (infers) {
+      assert.equal(event.attribution, "none");
+      return;
+    }
+    assert.equal(event.attribution, "flow_owner");
+    assert.deepEqual(event.process, { pid: second, comm: "python3", uid: 0 });
+    assert.equal(event.owner?.process.pid, second);
+    assert.equal(event.owner?.netns.inum, fault.inums?.[1]);
+    assert.equal(event.winner?.original.src.address, "10.77.1.2");
+    assert.equal(event.winner?.owner?.process.pid, first);
+    assert.equal(event.winner?.owner?.netns.inum, fault.inums?.[0]);
+  });
+
+  test("nothing is lost and nothing invented", async () => {
+    for (const count of ["attempted", "emitted", "read", "delivered"]) {
+      const values = await metric(daemon.url, `tuplewatch_events_${count}_total`);
+      assert.equal(values.get(`{probe="${PROBE}"}`), events.length, count);
+    }
+  });
+}
+
+const LOSERS: Readonly<Record<string, readonly [number, number]>> = {
+  snat_udp: [6002, 6003],
+  snat_udp6: [6002, 6003],
+  snat_tcp: [6105, 6105],
+  snat_icmp: [72, 73],
+};
+
+/** For ICMP the reply's "destination port" is its type and code: 0 and 0. */
+const SNAT_PORTS: Readonly<Record<string, readonly number[]>> = {
+  snat_udp: [5000],
+  snat_udp6: [5000],
+  snat_tcp: [5000, 5001, 5002, 5003],
+  snat_icmp: [0],
+};
+
+const WINNERS: Readonly<Record<string, readonly number[]>> = {
+  snat_udp: [6001],
+  snat_udp6: [6001],
+  snat_tcp: [6101, 6102, 6103, 6104],
+  snat_icmp: [71],
+};
+
+/** The destination port by which an event is told to be of a fault; -1: it is not. */
+function portOf(name: string, { original, protocol }: Conntracked): number {
+  const { port } = original.dst;
+  const isIpv6 = original.dst.address.includes(":");
+  const own: Readonly<Record<string, boolean>> = {
+    snat_udp: port === 5353 && !isIpv6,
+    snat_udp6: port === 5353 && isIpv6,
+    snat_tcp: port === 5354 && protocol === "tcp",
+    snat_icmp: protocol === "icmp",
+    firewall: port === 9999,
+    merged: port === 7101,
+    kept_beside: port === 7301,
+    chain_too_long: port === 7007,
+    table_full: port >= 7500 && port < 7600,
+    containers: port === 5355,
+  };
+  return own[name] ? port : -1;
+}
+
+function makeFaults(): Map<string, Fault> {
+  const text = execFileSync("python3", [FAULTS, ...NAMES], { encoding: "utf8" });
+  const faults = text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Fault);
+  return new Map(faults.map((fault) => [fault.fault, fault]));
+}
+
+async function probeStatus(url: string): Promise<ProbeStatus> {
+  const status = (await (await fetch(`${url}/status`)).json()) as {
+    kernel: { probes: readonly ProbeStatus[] };
+  };
+  return status.kernel.probes.find(({ probe }) => probe === PROBE) as ProbeStatus;
+}
+
+/** The daemon is there first; then nf_conntrack comes. */
+async function loadModuleLate(url: string, backend: string): Promise<void> {
+  assert.equal(statSync(MODULE, { throwIfNoEntry: false }), undefined, "loaded before the test");
+  const early = await probeStatus(url);
+  assert.equal(early.backend, hasTrampolines ? "drop_tracepoint" : null);
+  const waiting = { reason: "waiting for module nf_conntrack" };
+  assert.deepEqual(early.passed_over.slice(0, 2), [
+    { backend: "fentry", ...waiting },
+    { backend: "kprobe", ...waiting },
+  ]);
+  execFileSync("modprobe", ["nf_conntrack"]);
+  await until(async () => (await probeStatus(url)).backend === backend, backend, 30_000);
+  const attached = await metric(url, "tuplewatch_probe_attached");
+  assert.equal(attached.get(`{probe="${PROBE}",backend="${backend}"}`), 1);
+  assert.equal(attached.get(`{probe="${PROBE}",backend="drop_tracepoint"}`), 0);
+}
+
+/** For a failed count: how many events of each kind there are. */
+function summary(events: readonly Conntracked[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { protocol, cause, verdict, original } of events) {
+    const key = `${protocol} ${original.dst.port} ${verdict} ${cause}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
+}
