@@ -1,23 +1,71 @@
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { release } from "node:os";
-import type { CheckReport } from "./cli/report.ts";
+import { BpfError, libbpfVersion } from "libbpf-ts";
+import type { BackendReport, CheckReport, ProbeReport } from "./cli/report.ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
+import { attachProbe, closeProbe, detachProbe, isAttached } from "./kernel/attach.ts";
+import { PROBES } from "./probes/index.ts";
+import type { Backend, Probe } from "./probes/probe.ts";
 
-/** What can be told about the machine without loading anything into its kernel. */
+/** The smallest ring that every kernel and page size takes. */
+const RING_BYTES = 64 * 1024;
+
+/** Tries each backend of each probe on the running kernel: loads, attaches and detaches it. */
 export async function checkKernel(): Promise<CheckReport> {
-  return {
-    kernel: release(),
-    arch: process.arch,
-    node: process.version,
-    probes: [],
-    facts: [
-      { name: "cgroup2", value: findCgroup2Mount() ?? "not mounted" },
-      { name: "kernel BTF", value: presence("/sys/kernel/btf/vmlinux") },
-      { name: "conntrack BTF", value: presence("/sys/kernel/btf/nf_conntrack") },
-    ],
-  };
+  const libbpf = tryLibrary();
+  const mount = findCgroup2Mount();
+  const cgroupFd = mount === undefined ? undefined : openSync(mount, "r");
+  try {
+    return {
+      kernel: release(),
+      arch: process.arch,
+      node: process.version,
+      ...("version" in libbpf && { libbpf: libbpf.version }),
+      probes: PROBES.map((probe) => checkProbe(probe, cgroupFd)),
+      facts: [
+        ...("reason" in libbpf ? [{ name: "libbpf missing", value: libbpf.reason }] : []),
+        { name: "user", value: process.geteuid?.() === 0 ? "root" : "not root" },
+        { name: "cgroup2", value: mount ?? "not mounted" },
+        { name: "kernel BTF", value: presence("/sys/kernel/btf/vmlinux") },
+        { name: "conntrack", value: conntrack() },
+      ],
+    };
+  } finally {
+    if (cgroupFd !== undefined) closeSync(cgroupFd);
+  }
+}
+
+function checkProbe(probe: Probe, cgroupFd: number | undefined): ProbeReport {
+  const backends = probe.backends.map((backend) => checkBackend(probe, backend, cgroupFd));
+  const chosen = backends.find(({ available }) => available)?.backend;
+  return { probe: probe.name, backends, ...(chosen !== undefined && { chosen }) };
+}
+
+function checkBackend(probe: Probe, backend: Backend, cgroupFd: number | undefined): BackendReport {
+  const settings = { cgroupFd, ringBytes: RING_BYTES, globals: {} };
+  const found = attachProbe(probe, [backend], settings);
+  if (isAttached(found)) {
+    detachProbe(found);
+    closeProbe(found);
+    return { backend: backend.name, available: true };
+  }
+  const reason = found.passedOver[0]?.reason ?? "unknown";
+  return { backend: backend.name, available: false, reason };
+}
+
+function tryLibrary(): { version: string } | { reason: string } {
+  try {
+    return { version: libbpfVersion() };
+  } catch (error) {
+    if (error instanceof BpfError) return { reason: error.message };
+    throw error;
+  }
 }
 
 function presence(path: string): string {
   return existsSync(path) ? path : `absent (${path})`;
+}
+
+function conntrack(): string {
+  return existsSync("/proc/sys/net/netfilter/nf_conntrack_max") ? "loaded" : "not loaded";
 }

@@ -1,8 +1,9 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { release } from "node:os";
-import { libbpfVersion } from "libbpf-ts";
+import { enableRunStats, libbpfVersion } from "libbpf-ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
+import { reasonOf } from "./errno.ts";
 import { backendsFor } from "./kernel/attach.ts";
 import { ProbeRun } from "./kernel/probe-run.ts";
 import { gapBatch } from "./pipeline/batch.ts";
@@ -10,6 +11,7 @@ import { Intake } from "./pipeline/intake.ts";
 import type { Journal } from "./pipeline/journal.ts";
 import { registerKernelMetrics } from "./pipeline/kernel-metrics.ts";
 import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.ts";
+import { registerProgramMetrics } from "./pipeline/program-metrics.ts";
 import { PROBES } from "./probes/index.ts";
 import type { Probe } from "./probes/probe.ts";
 import type { Readiness } from "./serve/server.ts";
@@ -37,6 +39,7 @@ export class Watch implements KernelStage {
   #journal: Journal | undefined;
   #intake: Intake | undefined;
   #check: NodeJS.Timeout | undefined;
+  #programStats: { close(): void } | undefined;
 
   constructor(context: DaemonContext) {
     this.#context = context;
@@ -52,6 +55,7 @@ export class Watch implements KernelStage {
     this.#intake = new Intake(journal, registry, this.#probes, mount);
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
     registerProbeMetrics(registry, () => this.#states());
+    if (this.#context.config.programStats === "on") this.#measurePrograms();
     this.#attachAll(mount);
     if (!this.ready().ok) this.#refuseOrWarn();
     this.#check = setInterval(() => {
@@ -87,6 +91,7 @@ export class Watch implements KernelStage {
     for (const run of this.#runs) run.detach();
     for (const run of this.#runs) await run.finish();
     this.#tellLosses();
+    this.#programStats?.close();
     for (const run of this.#runs.splice(0)) run.close();
     if (this.#cgroupFd !== undefined) closeSync(this.#cgroupFd);
     this.#cgroupFd = undefined;
@@ -95,7 +100,7 @@ export class Watch implements KernelStage {
   #attachAll(mount: string | undefined): void {
     const { config } = this.#context;
     const directory = config.cgroup === "auto" ? mount : config.cgroup;
-    this.#cgroupFd = directory === undefined ? undefined : openSync(directory, "r");
+    this.#cgroupFd = directory === undefined ? undefined : openDirectory(directory);
     for (const probe of this.#probes) {
       const run = this.#attach(probe);
       this.#runs.push(run);
@@ -112,6 +117,7 @@ export class Watch implements KernelStage {
       settings: {
         cgroupFd: this.#cgroupFd,
         ringBytes: config.ringBytes,
+        bpfDir: config.bpfDir === "auto" ? undefined : config.bpfDir,
         globals: { config_event_interval_ns: interval, ...probe.globals?.(config) },
       },
       sink: (records) => this.#intake?.take(records),
@@ -126,6 +132,13 @@ export class Watch implements KernelStage {
     } else {
       logger.info({ probe: probe.name, backend: attached.backend.name, passedOver }, "attached");
     }
+  }
+
+  #measurePrograms(): void {
+    this.#programStats = enableRunStats();
+    const probes = () =>
+      this.#runs.flatMap(({ attached }) => (attached === undefined ? [] : [attached]));
+    registerProgramMetrics(this.#context.registry, probes);
   }
 
   /** A missing right or library is for the user to mend; a poor kernel is not. */
@@ -176,5 +189,13 @@ export class Watch implements KernelStage {
       ringBytes: attached?.ring.size ?? 0,
       ringFillBytes: attached?.ring.fill() ?? 0,
     };
+  }
+}
+
+function openDirectory(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    throw new StartError(`open cgroup ${path}: ${reasonOf(error)}`);
   }
 }

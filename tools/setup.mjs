@@ -97,7 +97,8 @@ function installNodePackages() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing Node packages (npm ci): package-lock.json is new here");
   // koffi ships its binaries in packages of their own, so that no install script has to run.
-  run("npm ci", "npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+  const env = { npm_config_loglevel: "error" };
+  run("npm ci", "npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], env);
   writeFileSync(stamp, lock);
 }
 
@@ -128,13 +129,10 @@ function build() {
   const first = !existsSync(join(root, "build", "src.tsbuildinfo"));
   if (first) say("building the BPF programs and the TypeScript sources");
   run("building the BPF programs", "make", ["--no-print-directory", "-s", "-C", "bpf"]);
-  if (forTests)
-    run("building the test programs", "make", [
-      "--no-print-directory",
-      "-s",
-      "-C",
-      "test/programs",
-    ]);
+  const forTheTests = forTests ? ["src/libbpf-ts/test/bpf", "test/faults"] : [];
+  for (const directory of forTheTests) {
+    run(`building ${directory}`, "make", ["--no-print-directory", "-s", "-C", directory]);
+  }
   run("compiling TypeScript", process.execPath, ["node_modules/typescript/bin/tsc", "-b"]);
 }
 

@@ -1,18 +1,16 @@
-import type { BackendName, ProbeName } from "../config/options.ts";
-
 export interface BackendReport {
-  readonly backend: BackendName;
+  readonly backend: string;
   readonly available: boolean;
   /** Why it is not available. */
   readonly reason?: string;
 }
 
 export interface ProbeReport {
-  readonly probe: ProbeName;
+  readonly probe: string;
   /** In order of preference. */
   readonly backends: readonly BackendReport[];
   /** The one that `run` would use; absent when none is available. */
-  readonly chosen?: BackendName;
+  readonly chosen?: string;
 }
 
 /** What `tuplewatch check` found. */
@@ -50,7 +48,8 @@ export function reportAsText(report: CheckReport, colour: boolean): string {
     const chosen = probe.chosen ?? "nothing: this probe cannot work here";
     const colourCode = probe.chosen === undefined ? RED : GREEN;
     lines.push("", `${paint(BOLD, probe.probe)} will use ${paint(colourCode, chosen)}`);
-    lines.push(...probe.backends.map((backend) => backendLine(backend, paint)));
+    const nameWidth = Math.max(...probe.backends.map(({ backend }) => backend.length)) + 2;
+    lines.push(...probe.backends.map((backend) => backendLine(backend, nameWidth, paint)));
   }
   return `${lines.join("\n")}\n`;
 }
@@ -70,7 +69,11 @@ function ansi(code: number, text: string): string {
   return `\u001b[${code}m${text}\u001b[0m`;
 }
 
-function backendLine({ backend, available, reason }: BackendReport, paint: Paint): string {
+function backendLine(
+  { backend, available, reason }: BackendReport,
+  width: number,
+  paint: Paint,
+): string {
   const state = available ? paint(GREEN, "yes") : paint(RED, "no ");
-  return `  ${backend.padEnd(16)}${state}${reason === undefined ? "" : `  ${reason}`}`;
+  return `  ${backend.padEnd(width)}${state}${reason === undefined ? "" : `  ${reason}`}`;
 }

@@ -4,7 +4,14 @@ import { absolutePath, choice, choices, integer, listenAddress, size } from "./v
 export const PROBE_NAMES = ["challenge_ack", "conntrack_insert_failed", "connect"] as const;
 export type ProbeName = (typeof PROBE_NAMES)[number];
 
-export const BACKEND_NAMES = ["fentry", "kprobe", "drop_tracepoint", "counters"] as const;
+export const BACKEND_NAMES = [
+  "fentry",
+  "kprobe",
+  "drop_tracepoint",
+  "syscall_tracepoint",
+  "tcp_state",
+  "counters",
+] as const;
 export type BackendName = (typeof BACKEND_NAMES)[number];
 
 const MIB = 1024 ** 2;
@@ -55,6 +62,12 @@ export const OPTIONS = {
   journalBytes: option(size(64 * 1024, 4096 * MIB), "16MiB", "Memory bound of those events"),
   maxClients: option(integer(1, 10_000), "64", "Concurrent /events streams"),
   cgroup: option(absolutePath("auto"), "auto", "cgroup2 directory whose processes are watched"),
+  programStats: option(
+    choice(["off", "on"]),
+    "off",
+    "Measure the run time of the BPF programs (two clock reads per run)",
+  ),
+  bpfDir: option(absolutePath("auto"), "auto", "Directory of the compiled BPF programs"),
   logLevel: option(
     choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
     "info",

@@ -23,6 +23,8 @@ export interface AttachSettings {
   /** Open file descriptor of the cgroup2 directory that connects are watched in. */
   readonly cgroupFd: number | undefined;
   readonly ringBytes: number;
+  /** Where the compiled programs are; by default beside the compiled sources. */
+  readonly bpfDir?: string | undefined;
   /** Constants (`config_*`) of the object, for all backends. */
   readonly globals: Readonly<Record<string, number>>;
 }
@@ -67,10 +69,16 @@ export function attachProbe(
       return { probe, backend, passedOver, object, ...start(object, backend, settings) };
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
-      passedOver.push({ backend: backend.name, reason: error.message });
+      passedOver.push({ backend: backend.name, reason: reasonOf(error) });
     }
   }
   return { probe, passedOver };
+}
+
+/** One line: what failed, and what libbpf said first of it. */
+function reasonOf({ message }: BpfError): string {
+  const [what = "", said = ""] = message.split("\n");
+  return said === "" ? what : `${what} (${said.replace(/^libbpf: /, "")})`;
 }
 
 export function isAttached(probe: AttachedProbe | DetachedProbe): probe is AttachedProbe {
@@ -118,7 +126,7 @@ function programNames({ programs, cgroupPrograms = [], kprobes = [] }: Backend):
 }
 
 function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): LoadedObject {
-  const path = objectPath(probe.name);
+  const path = objectPath(probe.name, settings.bpfDir);
   const opened = OpenObject.openFile(path);
   const wanted = programNames(backend);
   try {

@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Compiled object of a probe: build/bpf/NAME.bpf.o beside the compiled sources. */
-export function objectPath(probe: string): string {
-  const directory = process.env.TUPLEWATCH_BPF_DIR;
-  if (directory !== undefined) return `${directory}/${probe}.bpf.o`;
-  return fileURLToPath(new URL(`../../bpf/${probe}.bpf.o`, import.meta.url));
+/** build/bpf beside the compiled sources. */
+const BUILT = fileURLToPath(new URL("../../bpf/", import.meta.url));
+
+/** Path of a probe's compiled object. */
+export function objectPath(probe: string, directory = BUILT): string {
+  return join(directory, `${probe}.bpf.o`);
 }

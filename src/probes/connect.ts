@@ -21,7 +21,6 @@ import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
 const CGROUP_PROGRAMS = ["connect4", "connect6"];
-const STATE_PROGRAMS = ["set_state", "destroy_sock"];
 
 // enum return_source and enum connect_events in bpf/connect.h
 const RETURN_SOURCE = { none: 0, syscall: 1, fexit: 2 };
@@ -36,19 +35,19 @@ export const connect: Probe = {
   backends: [
     {
       name: "fentry",
-      programs: [...STATE_PROGRAMS, "exit_stream_connect", "exit_dgram_connect"],
+      programs: ["set_state", "exit_stream_connect", "exit_dgram_connect"],
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: RETURN_SOURCE.fexit },
     },
     {
       name: "syscall_tracepoint",
-      programs: [...STATE_PROGRAMS, "enter_connect", "exit_connect"],
+      programs: ["set_state", "destroy_sock", "enter_connect", "exit_connect"],
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: RETURN_SOURCE.syscall },
     },
     {
       name: "tcp_state",
-      programs: STATE_PROGRAMS,
+      programs: ["set_state", "destroy_sock"],
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: RETURN_SOURCE.none },
     },

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes connect() attempts of one kind and prints what it did as one line of JSON.
+"""Makes connect() attempts and prints what it did as one line of JSON for each kind.
 
-    connects.py KIND COUNT
+    connects.py KIND COUNT [KIND COUNT]...
 
 Run it in a network namespace of the test's own; everything goes to loopback.
 """
@@ -37,6 +37,7 @@ LISTENER_PORT = 4500  # outside every range that the tests set
 
 def listener(family=socket.AF_INET, host=LOOPBACK):
     sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host, LISTENER_PORT))
     sock.listen(4096)
     return sock
@@ -249,17 +250,27 @@ KINDS = {
 }
 
 
-def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in KINDS or not sys.argv[2].isdigit():
-        sys.exit(f"usage: connects.py KIND COUNT; kinds: {' '.join(KINDS)}")
-    made = KINDS[sys.argv[1]](int(sys.argv[2]))
-    netns = os.stat("/proc/self/ns/net").st_ino
+def run(kind, count):
+    before = syn_retransmits()
+    made = KINDS[kind](count)
     print(json.dumps({
         "pid": os.getpid(),
-        "netns": netns,
+        "netns": os.stat("/proc/self/ns/net").st_ino,
         "attempts": made,
-        "syn_retransmits": syn_retransmits(),
+        "syn_retransmits": syn_retransmits() - before,
     }), flush=True)
+    for sock in KEEP:
+        sock.close()
+    KEEP.clear()
+
+
+def main():
+    args = sys.argv[1:]
+    pairs = list(zip(args[::2], args[1::2]))
+    if not pairs or len(args) % 2 or not all(kind in KINDS and count.isdigit() for kind, count in pairs):
+        sys.exit(f"usage: connects.py KIND COUNT [KIND COUNT]...; kinds: {' '.join(KINDS)}")
+    for kind, count in pairs:
+        run(kind, int(count))
 
 
 main()

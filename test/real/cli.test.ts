@@ -117,7 +117,7 @@ describe("tuplewatch run", () => {
     const lines = (await json.done).stderr.trimEnd().split("\n");
     assert.deepEqual(
       lines.map((line) => JSON.parse(line).msg),
-      ["serving", "stopping", "stopped"],
+      ["attached", "attached", "attached", "serving", "stopping", "stopped"],
     );
     const pretty = tuplewatch(["run", "--listen", "127.0.0.1:0", "--log-format", "pretty"]);
     await until(() => pretty.stderr().includes("serving"), "a log line");

@@ -1,31 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startDaemonProcess } from "../support/commands.ts";
-import { type Attempts, provoke, tally } from "../support/connects.ts";
-import type { ParsedEvent } from "../support/events.ts";
-
-/** What every event of a kind must say. */
-type Expected = Readonly<Record<string, unknown>>;
-
-const OK = { result: "ok", protocol: "tcp", technique: "plain", syn_retransmits: 0 };
-
-const KINDS: Readonly<Record<string, Expected>> = {
-  ok: { ...OK, family: "ipv4" },
-  ipv6: { ...OK, family: "ipv6" },
-  v4_mapped: { ...OK, family: "ipv4" },
-  bind_before_connect: { ...OK, technique: "bind_before_connect" },
-  bind_address_no_port: { ...OK, technique: "bind_address_no_port" },
-  bound_port: { ...OK, technique: "bound_port" },
-  reuseaddr: { ...OK, technique: "reuseaddr" },
-  refused: { ...OK, result: "ECONNREFUSED" },
-  no_route: { ...OK, result: "ENETUNREACH", local: undefined },
-  udp_no_route: { result: "ENETUNREACH", protocol: "udp" },
-  udp_ok: { result: "ok", protocol: "udp", technique: "plain", conflict: undefined },
-  nonblocking: OK,
-  nonblocking_refused: { ...OK, result: "ECONNREFUSED" },
-  self_connect: { ...OK, technique: "bound_port" },
-  reconnect_udp: { result: "ok", protocol: "udp", conflict: undefined },
-};
+import { CONNECT_KINDS, checkEvents, checkHead } from "../support/connect-kinds.ts";
+import { provoke, tally } from "../support/connects.ts";
 
 const COUNT = 23;
 
@@ -40,26 +17,20 @@ describe("connect events", () => {
     await daemon.done;
   });
 
-  for (const [kind, expected] of Object.entries(KINDS)) {
+  for (const [kind, expected] of Object.entries(CONNECT_KINDS)) {
     test(`${COUNT} attempts of kind ${kind} are ${COUNT} events`, async () => {
       const { made, events } = await provoke(daemon.url, kind, COUNT, COUNT);
-      assert.equal(events.length, COUNT);
-      events.forEach((event, index) => {
-        for (const [field, value] of Object.entries(expected)) {
-          assert.deepEqual(event[field], value, `${kind} #${index}: ${field}`);
-        }
-        checkHead(event, made);
-        checkLocal(event, made.attempts[index]);
-      });
+      checkEvents(events, made, expected, COUNT);
     });
   }
 
-  const FIVE_PORTS = { "net.ipv4.ip_local_port_range": "30000\t30004" };
+  // An even number: of an odd one __inet_hash_connect() leaves a port out, as its offset falls.
+  const SIX_PORTS = { "net.ipv4.ip_local_port_range": "30000\t30005" };
 
-  test("12 TCP connects over 5 ports are 5 ok and 7 EADDRNOTAVAIL", async () => {
-    const { made, events } = await provoke(daemon.url, "exhausted", 12, 12, FIVE_PORTS);
-    assert.deepEqual(tally(events, "result"), { ok: 5, EADDRNOTAVAIL: 7 });
-    for (const event of events.slice(5)) {
+  test("12 TCP connects over 6 ports are 6 ok and 6 EADDRNOTAVAIL", async () => {
+    const { made, events } = await provoke(daemon.url, "exhausted", 12, 12, SIX_PORTS);
+    assert.deepEqual(tally(events, "result"), { ok: 6, EADDRNOTAVAIL: 6 });
+    for (const event of events.slice(6)) {
       checkHead(event, made);
       assert.equal(event.local, undefined);
       assert.equal((event.peer as { address: string }).address, "127.0.0.1");
@@ -67,9 +38,9 @@ describe("connect events", () => {
     }
   });
 
-  test("12 UDP connects over 5 ports are 5 ok and 7 EAGAIN", async () => {
-    const { events } = await provoke(daemon.url, "udp_exhausted", 12, 12, FIVE_PORTS);
-    assert.deepEqual(tally(events, "result"), { ok: 5, EAGAIN: 7 });
+  test("12 UDP connects over 6 ports are 6 ok and 6 EAGAIN", async () => {
+    const { events } = await provoke(daemon.url, "udp_exhausted", 12, 12, SIX_PORTS);
+    assert.deepEqual(tally(events, "result"), { ok: 6, EAGAIN: 6 });
   });
 
   test("a fixed port whose 4-tuple is taken is EADDRNOTAVAIL with its technique", async () => {
@@ -116,22 +87,3 @@ describe("connect events", () => {
     });
   }
 });
-
-function checkHead(event: ParsedEvent, made: Attempts): void {
-  assert.deepEqual(event.process, { pid: made.pid, comm: "python3", uid: 0 });
-  const { cookie, inum } = event.netns as { cookie: string; inum: number };
-  assert.equal(inum, made.netns);
-  assert.match(cookie, /^[1-9]\d*$/);
-  assert.equal(event.attribution, "current");
-  assert.equal(event.inferred, undefined);
-  assert.ok((event.duration_ns as number) > 0);
-}
-
-/** The local side as getsockname() told the process, where the attempt came to have one. */
-function checkLocal(event: ParsedEvent, attempt: Attempts["attempts"][number] | undefined): void {
-  assert.ok(attempt);
-  if (attempt.result !== "EINPROGRESS") assert.equal(event.result, attempt.result);
-  if (attempt.result !== "ok") return;
-  const [address, port] = attempt.local;
-  assert.deepEqual(event.local, { address: address.replace("::ffff:", ""), port });
-}

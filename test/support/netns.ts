@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Running, start } from "./commands.ts";
 
-const FAULTS = fileURLToPath(new URL("../../../test/faults/", import.meta.url));
+export const FAULTS = fileURLToPath(new URL("../../../test/faults/", import.meta.url));
 
 let made = 0;
 

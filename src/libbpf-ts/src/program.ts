@@ -81,6 +81,11 @@ export class Program {
     this.#links = links;
   }
 
+  /** False for a program whose autoload was off. */
+  get loaded(): boolean {
+    return libbpf().bpf_program__fd(this.#use()) >= 0;
+  }
+
   /** File descriptor, which belongs to the object; fails for a program that was not loaded. */
   get fd(): number {
     const fd = libbpf().bpf_program__fd(this.#use());

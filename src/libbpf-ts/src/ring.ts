@@ -1,4 +1,4 @@
-import { MapType } from "./constants.ts";
+import { constantName, MapType } from "./constants.ts";
 import { BpfError } from "./errors.ts";
 import { libc } from "./ffi.ts";
 import { readMapInfo } from "./info.ts";
@@ -66,7 +66,8 @@ export class RingBuffer {
     const info = readMapInfo(map.fd);
     const fail = (detail: string): BpfError =>
       new BpfError({ operation: "map ring buffer", object: map.name, code: "EINVAL", detail });
-    if (info.type !== MapType.RINGBUF) throw fail(`it is a map of type ${info.type}`);
+    if (info.type !== MapType.RINGBUF)
+      throw fail(`it is a map of type ${constantName(MapType, info.type)}`);
     if (info.maxEntries > MAX_SIZE) throw fail(`${info.maxEntries} bytes, more than ${MAX_SIZE}`);
     const fd = duplicateFd(map.fd);
     try {

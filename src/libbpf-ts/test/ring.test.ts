@@ -40,7 +40,7 @@ test("records come in order over many laps of the ring", () => {
   loaded.close();
 });
 
-test("records of every length, also the empty one, are whole at the ring's end", () => {
+test("records of every length are whole at the ring's end", () => {
   const [loaded, ring] = setUp({ ringBytes: 4096 });
   const batch = new RecordBatch(16);
   for (let round = 0; round < 3000; round++) {
@@ -128,16 +128,24 @@ test("taking in parts and releasing once gives the same records", () => {
 test("a record that is not submitted yet holds back those behind it", async () => {
   const loaded = openTestObject("busy").load();
   const ring = RingBuffer.map(loaded.map("ring"));
-  const object = objectPath("busy");
-  const done = produce({ ringFd: ring.fd, records: 1, burst: 1, object, program: "hold" });
+  const task = { ringFd: ring.fd, records: 1, burst: 1, program: "hold" };
   const batch = new RecordBatch(4);
-  await until(() => ring.fill() === 2 * 16);
-  assert.equal(ring.take(batch), 0);
-  await until(() => ring.take(batch) > 0);
-  assert.equal(batch.count, 2);
-  const values = [0, 1].map((i) => ring.views.u64[(batch.offsets[i] ?? 0) >> 3]);
-  assert.deepEqual(values, [1n, 2n]);
-  await done;
+  let heldBack = 0;
+  // A kernel that does not preempt may keep this thread from looking until both are submitted.
+  for (let attempt = 0; attempt < 20 && heldBack === 0; attempt++) {
+    const done = produce({ ...task, object: objectPath("busy") });
+    await until(() => {
+      const waits = ring.fill() === 2 * 16;
+      if (ring.take(batch) > 0) return true;
+      if (waits) heldBack++;
+      return false;
+    });
+    const values = [0, 1].map((i) => ring.views.u64[(batch.offsets[i] ?? 0) >> 3]);
+    assert.deepEqual([batch.count, ...values], [2, 1n, 2n]);
+    ring.release();
+    await done;
+  }
+  assert.ok(heldBack > 0);
   ring.close();
   loaded.close();
 });

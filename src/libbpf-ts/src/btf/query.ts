@@ -59,7 +59,7 @@ function findMember(btf: Btf, id: number, name: string, budget: Budget): number 
 export function hasField(btf: Btf, struct: string, path: string): boolean {
   let current = btf.find(struct, BtfKind.STRUCT, BtfKind.UNION);
   for (const name of path.split(".")) {
-    if (current === undefined || !isStruct(btf, current)) return false;
+    if (name === "" || current === undefined || !isStruct(btf, current)) return false;
     current = findMember(btf, current, name, { members: MAX_ANONYMOUS });
     if (current === undefined) return false;
   }

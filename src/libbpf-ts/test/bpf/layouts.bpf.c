@@ -58,12 +58,18 @@ struct everything {
 	__u8 grid[2][3];
 };
 
+struct packed {
+	__u8 byte;
+	__u32 number;
+} __attribute__((packed));
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 12);
 } ring SEC(".maps");
 
 const struct everything *unused_everything __attribute__((unused));
+const struct packed *unused_packed __attribute__((unused));
 const enum color *unused_color __attribute__((unused));
 const enum level *unused_level __attribute__((unused));
 

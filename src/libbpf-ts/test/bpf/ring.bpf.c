@@ -11,6 +11,9 @@ struct sample {
 	__u32 pad;
 };
 
+/* clang leaves a struct out of BTF that is used through pointers only. */
+const struct sample *unused_sample __attribute__((unused));
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 16);

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * Connects to itself over loopback, COUNT times, and prints nanoseconds per connection: socket,
+ * connect, accept, and a close that leaves no TIME_WAIT behind.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static void must(int failed, const char *what)
+{
+	if (failed) {
+		perror(what);
+		exit(1);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	struct linger at_once = {.l_onoff = 1};
+	socklen_t length = sizeof(address);
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+	struct timespec from, to;
+	long count = argc == 2 ? atol(argv[1]) : 0;
+
+	if (count < 1)
+		return fprintf(stderr, "usage: connects COUNT\n"), 2;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(bind(server, (struct sockaddr *)&address, sizeof(address)), "bind");
+	must(listen(server, 16), "listen");
+	must(getsockname(server, (struct sockaddr *)&address, &length), "getsockname");
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (long i = 0; i < count; i++) {
+		int client = socket(AF_INET, SOCK_STREAM, 0), accepted;
+
+		must(connect(client, (struct sockaddr *)&address, sizeof(address)), "connect");
+		accepted = accept(server, NULL, NULL);
+		must(accepted < 0, "accept");
+		setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+		close(client);
+		close(accepted);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	printf("%.1f\n", ((to.tv_sec - from.tv_sec) * 1e9 + (to.tv_nsec - from.tv_nsec)) / count);
+	return 0;
+}

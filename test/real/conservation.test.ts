@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { TestCgroup } from "../support/cgroup.ts";
+import { startDaemonProcess } from "../support/commands.ts";
+import { tally } from "../support/connects.ts";
+import { eventsOf, metric } from "../support/feed.ts";
+
+const STAGES = ["attempted", "emitted", "lost", "filtered", "read", "delivered"] as const;
+type Stage = (typeof STAGES)[number];
+
+/** Where the connect events of a daemon went; checks that none is unaccounted for. */
+async function conservation(url: string): Promise<Record<Stage, number>> {
+  const counts = {} as Record<Stage, number>;
+  for (const stage of STAGES) {
+    const values = await metric(url, `tuplewatch_events_${stage}_total`);
+    counts[stage] = values.get('{probe="connect"}') ?? Number.NaN;
+  }
+  assert.equal(counts.attempted, counts.emitted + counts.lost + counts.filtered);
+  assert.equal(counts.read, counts.emitted);
+  assert.equal(counts.delivered, counts.read);
+  return counts;
+}
+
+describe("every connect() is accounted for", () => {
+  let cgroup: TestCgroup;
+
+  before(() => {
+    cgroup = new TestCgroup();
+  });
+  after(() => cgroup.delete());
+
+  async function withDaemon(
+    args: readonly string[],
+    body: (daemon: Awaited<ReturnType<typeof startDaemonProcess>>) => Promise<void>,
+  ): Promise<void> {
+    const daemon = await startDaemonProcess(["--cgroup", cgroup.path, ...args]);
+    try {
+      await body(daemon);
+    } finally {
+      daemon.child.kill("SIGTERM");
+      assert.equal((await daemon.done).code, 0);
+    }
+  }
+
+  test("when the ring overflows while the daemon is stopped, and afterwards it goes on", async () => {
+    await withDaemon(["--ring-bytes", "4KiB", "--max-events-per-second", "0"], async (daemon) => {
+      daemon.child.kill("SIGSTOP");
+      const flood = cgroup.connects("ok", 500);
+      daemon.child.kill("SIGCONT");
+      const seen = await eventsOf(daemon.url, 21, { pid: String(flood.pid) });
+      // A record of struct connect_event takes 184 bytes and its header 8 of the ring's 4096.
+      assert.equal(seen.length, 21);
+      const { attempted, lost, filtered } = await conservation(daemon.url);
+      assert.deepEqual({ attempted, lost, filtered }, { attempted: 500, lost: 479, filtered: 0 });
+      const later = cgroup.connects("ok", 10);
+      const after = await eventsOf(daemon.url, 11, { pid: String(later.pid) });
+      assert.deepEqual(tally(after, "type"), { connect: 10, gap: 1 });
+      assert.equal((await conservation(daemon.url)).attempted, 510);
+      const gaps = await eventsOf(daemon.url, 1, { type: "gap" });
+      assert.deepEqual(
+        gaps.map(({ probe, where, missed }) => ({ probe, where, missed })),
+        [{ probe: "connect", where: "kernel_ring", missed: 479 }],
+      );
+    });
+  });
+
+  test("with --connect-events failed", async () => {
+    await withDaemon(["--connect-events", "failed"], async (daemon) => {
+      cgroup.connects("ok", 30);
+      const { pid } = cgroup.connects("refused", 11);
+      const events = await eventsOf(daemon.url, 11, { type: "connect" });
+      assert.deepEqual(tally(events, "result"), { ECONNREFUSED: 11 });
+      assert.ok(events.every(({ process }) => (process as { pid: number }).pid === pid));
+      const { attempted, emitted, filtered } = await conservation(daemon.url);
+      assert.deepEqual(
+        { attempted, emitted, filtered },
+        { attempted: 41, emitted: 11, filtered: 30 },
+      );
+    });
+  });
+
+  test("with --connect-events none", async () => {
+    await withDaemon(["--connect-events", "none"], async (daemon) => {
+      cgroup.connects("ok", 13);
+      cgroup.connects("udp_ok", 17);
+      const { attempted, emitted, filtered } = await conservation(daemon.url);
+      assert.deepEqual(
+        { attempted, emitted, filtered },
+        { attempted: 30, emitted: 0, filtered: 30 },
+      );
+    });
+  });
+
+  test("when a rate limit holds back a flood, and a flood of successes no failure", async () => {
+    await withDaemon(["--max-events-per-second", "10"], async (daemon) => {
+      cgroup.connects("ok", 300);
+      const failures = cgroup.connects("refused", 10);
+      const failed = await eventsOf(daemon.url, 10, { pid: String(failures.pid) });
+      assert.equal(failed.length, 10);
+      const { attempted, emitted, lost, filtered } = await conservation(daemon.url);
+      assert.equal(attempted, 310);
+      assert.equal(lost, 0);
+      // At once one second's worth, then ten a second for as long as the flood lasted.
+      assert.ok(emitted >= 20 && emitted < 60, `${emitted} emitted`);
+      assert.equal(filtered, 310 - emitted);
+    });
+  });
+});

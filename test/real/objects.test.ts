@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { startDaemonProcess } from "../support/commands.ts";
+import { type Attempts, tally } from "../support/connects.ts";
+import { eventsOf, metric } from "../support/feed.ts";
+import { Netns } from "../support/netns.ts";
+
+const BUILT = "build/bpf";
+
+interface Status {
+  readonly kernel: {
+    readonly probes: readonly {
+      readonly probe: string;
+      readonly backend: string | null;
+      readonly passed_over: readonly { readonly reason: string }[];
+    }[];
+  };
+}
+
+describe("an object that does not fit", () => {
+  let directory: string;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "tw-objects-"));
+    cpSync(BUILT, directory, { recursive: true });
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  /** Why connect is not attached; the other probes must be. */
+  async function reasons(): Promise<readonly string[]> {
+    const daemon = await startDaemonProcess(["--bpf-dir", directory]);
+    try {
+      const status = (await (await fetch(`${daemon.url}/status`)).json()) as Status;
+      const connect = status.kernel.probes.find(({ probe }) => probe === "connect");
+      assert.equal(connect?.backend, null);
+      const others = status.kernel.probes.filter(({ probe }) => probe !== "connect");
+      assert.ok(others.every(({ backend }) => backend !== null));
+      assert.equal((await fetch(`${daemon.url}/readyz`)).status, 200);
+      return connect.passed_over.map(({ reason }) => reason);
+    } finally {
+      daemon.child.kill("SIGTERM");
+      assert.equal((await daemon.done).code, 0);
+    }
+  }
+
+  /** Builds connect.bpf.o anew from sources changed by a sed script. */
+  function rebuild(header: string, sed: string): void {
+    const source = join(directory, "source");
+    cpSync("bpf", source, { recursive: true });
+    execFileSync("sed", ["-i", sed, join(source, header)]);
+    rmSync(join(directory, "connect.bpf.o"));
+    execFileSync("make", ["-s", "-C", source, "OUT=..", "../connect.bpf.o"], { stdio: "pipe" });
+  }
+
+  test("because its events have another layout is named with the first field that differs", async () => {
+    rebuild("events.h", "s/__u64 duration_ns;/__u64 added; &/");
+    for (const reason of await reasons()) {
+      assert.match(
+        reason,
+        /check layout of .*connect\.bpf\.o: EBADMSG: connect_event\.duration_ns: name added/,
+      );
+    }
+  });
+
+  test("because it has no BTF", async () => {
+    execFileSync("llvm-objcopy", ["--remove-section=.BTF", join(directory, "connect.bpf.o")]);
+    for (const reason of await reasons()) assert.match(reason, /connect.*BTF/);
+  });
+
+  test("because it is no object at all", async () => {
+    writeFileSync(join(directory, "connect.bpf.o"), "not an ELF file");
+    for (const reason of await reasons())
+      assert.match(reason, /open object connect: .*not a proper ELF object/);
+  });
+
+  test("emits records of a wrong size: they are dropped and counted, the others are not", async () => {
+    rebuild("emit.h", 's/count(emitted);/& bpf_ringbuf_output(\\&events, "garbage", 5, 0);/');
+    const daemon = await startDaemonProcess(["--bpf-dir", directory]);
+    const netns = new Netns();
+    try {
+      const { pid } = netns.fault<Attempts>("connects.py", "refused", "23");
+      const events = await eventsOf(daemon.url, 23, { type: "connect", pid: String(pid) });
+      assert.deepEqual(tally(events, "result"), { ECONNREFUSED: 23 });
+      const dropped = await metric(daemon.url, "tuplewatch_events_dropped_total");
+      assert.ok((dropped.get('{probe="connect",stage="decode"}') ?? 0) >= 23);
+    } finally {
+      netns.delete();
+      daemon.child.kill("SIGTERM");
+      assert.equal((await daemon.done).code, 0);
+    }
+  });
+
+  test("because it is not there", async () => {
+    rmSync(join(directory, "connect.bpf.o"));
+    for (const reason of await reasons()) assert.match(reason, /connect\.bpf\.o: ENOENT/);
+  });
+});

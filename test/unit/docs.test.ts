@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { PROBE_NAMES } from "../../src/config/options.ts";
+import { optionTable } from "../../src/config/table.ts";
+import { PROBES } from "../../src/probes/index.ts";
+import { FILTER_NAMES } from "../../src/serve/filters.ts";
+
+const readme = readFileSync("README.md", "utf8");
+
+describe("the README", () => {
+  it("has the table of settings as the options define it", () => {
+    const [, table] = /<!-- settings -->\n([\s\S]*?)<!-- \/settings -->/.exec(readme) ?? [];
+    assert.equal(table, optionTable());
+  });
+
+  it("names every filter", () => {
+    for (const filter of FILTER_NAMES) assert.ok(readme.includes(`\`${filter}\``), filter);
+  });
+});
+
+describe("a probe", () => {
+  for (const { name, backends } of PROBES) {
+    it(`${name} has its program, settings, documentation and test`, () => {
+      assert.ok(PROBE_NAMES.includes(name as (typeof PROBE_NAMES)[number]));
+      assert.ok(readdirSync("bpf").includes(`${name}.bpf.c`));
+      assert.ok(readdirSync("test/real").includes(`${name}.test.ts`));
+      assert.ok(readme.includes(`\`${name}\`:`), "event table");
+      assert.ok(readme.includes(`tuplewatch_${name}_events_total`), "metric");
+      for (const backend of backends) {
+        assert.match(readme, new RegExp(`^\\|[^|]*\\| \`${backend.name}\` \\|`, "m"));
+      }
+    });
+  }
+});

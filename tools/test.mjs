@@ -1,0 +1,70 @@
+// Runs all checks and tests, in the order in which they fail fastest. `npm test -- --host` leaves
+// out the guests, `-- --guests` runs nothing else.
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const args = process.argv.slice(2);
+const unknown = args.filter((arg) => arg !== "--host" && arg !== "--guests");
+if (unknown.length > 0) {
+  process.stderr.write(`test: unknown argument ${unknown[0]}; known: --host, --guests\n`);
+  process.exit(2);
+}
+
+function step(name, command, commandArgs) {
+  const startedMs = performance.now();
+  process.stdout.write(`\n== ${name}\n`);
+  const { status, signal, error } = spawnSync(command, commandArgs, {
+    cwd: root,
+    stdio: "inherit",
+  });
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  process.stdout.write(`== ${name}: ${status === 0 ? "passed" : "FAILED"} after ${seconds} s\n`);
+  if (status === 0) return;
+  if (error || signal) process.stderr.write(`test: ${name}: ${error?.message ?? signal}\n`);
+  process.exit(status ?? 1);
+}
+
+function testFiles(...directories) {
+  return directories.flatMap((directory) =>
+    readdirSync(join(root, directory))
+      .filter((name) => name.endsWith(".test.js"))
+      .map((name) => join(directory, name)),
+  );
+}
+
+const node = process.execPath;
+if (!args.includes("--guests")) {
+  step("lint and format", node, [
+    "node_modules/@biomejs/biome/bin/biome",
+    "check",
+    "--error-on-warnings",
+    ".",
+  ]);
+  step("format of the C sources", "make", [
+    "--no-print-directory",
+    "-s",
+    "-C",
+    "bpf",
+    "format-check",
+  ]);
+  step("generated code", node, ["build/src/probes/gen.js", "--check"]);
+  const files = testFiles(
+    "src/libbpf-ts/build/test",
+    "build/test/unit",
+    "build/test/vm",
+    "build/test/real",
+  );
+  // One file at a time: they share one kernel, and several measure time.
+  step("tests on this host", node, [
+    "--test",
+    "--test-concurrency=1",
+    "--test-reporter=spec",
+    ...files,
+  ]);
+}
+if (!args.includes("--host")) {
+  step("tests in guests, on each kernel of the matrix", node, ["build/test/vm/run.js", "--all"]);
+}
