@@ -136,7 +136,8 @@ export class Watch implements KernelStage {
 
   #measurePrograms(): void {
     this.#programStats = enableRunStats();
-    const probes = () => this.#runs.flatMap(({ attached }) => attached ?? []);
+    const probes = () =>
+      this.#runs.flatMap(({ attached }) => (attached === undefined ? [] : [attached]));
     registerProgramMetrics(this.#context.registry, probes);
   }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends flows that a NAT rule forces onto one tuple, so that conntrack refuses all but the first.
 
-    snat_race.py udp COUNT | tcp COUNT
+    snat_race.py udp COUNT | tcp COUNT | firewall COUNT
 
 Needs a network namespace of its own, root and nft. Prints what was sent, the errors the senders saw
 and how the kernel's counters moved, as one line of JSON.
@@ -15,7 +15,11 @@ import subprocess
 import sys
 import time
 
+# With "firewall" a filter drops the flows before they get to the NAT rule, which is not for them.
+FIREWALL = "chain out { type filter hook output priority filter; udp dport 5353 drop; };"
+
 RULES = {
+    "firewall": "ip daddr 127.0.0.3 udp dport 5353 snat to 127.0.0.1:5000",
     "udp": "ip daddr 127.0.0.2 udp dport 5353 snat to 127.0.0.1:5000",
     "tcp": "ip daddr 127.0.0.2 tcp dport 5354 snat to 127.0.0.1:5000-5003",
 }
@@ -65,9 +69,10 @@ def send_tcp(count):
 
 def main():
     kind, count = sys.argv[1], int(sys.argv[2])
-    nft(f"table ip race {{ chain post {{ type nat hook postrouting priority srcnat; {RULES[kind]}; }}; }}")
+    nft(f"table ip race {{ chain post {{ type nat hook postrouting priority srcnat; {RULES[kind]}; }}; "
+        f"{FIREWALL if kind == 'firewall' else ''} }}")
     before = conntrack_counters()
-    results = send_udp(count) if kind == "udp" else send_tcp(count)
+    results = send_tcp(count) if kind == "tcp" else send_udp(count)
     time.sleep(0.1)
     after = conntrack_counters()
     nft("delete table ip race")

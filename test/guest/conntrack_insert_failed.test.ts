@@ -148,9 +148,7 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
     else assert.equal(winner.owner?.process.pid, pid);
   }
 
-  test("the connect that lost says that it sent its SYN twice", async (t) => {
-    if (!sinceKernel(t, "6.1", "the connect probe needs socket storage in tracing programs"))
-      return;
+  test("the connect that lost says that it sent its SYN twice", async () => {
     const query = { type: "connect", pid: String(of("snat_tcp").fault.pid) };
     const connects = await eventsOf(daemon.url, 5, query);
     const attempts = connects.filter(({ protocol }) => protocol === "tcp");

@@ -21,11 +21,13 @@ describe("conntrack_insert_failed events", () => {
     await daemon.done;
   });
 
-  async function race(protocol: "udp" | "tcp", flows: number, expected: number) {
+  async function race(protocol: "udp" | "tcp" | "firewall", flows: number, expected: number) {
     const netns = new Netns();
     try {
       const made = netns.fault<Raced>("snat_race.py", protocol, String(flows));
-      const query = { type: "conntrack_insert_failed", netns: String(netns.inum) };
+      // The namespace's number alone may have been that of an earlier test's.
+      const which = { netns: String(netns.inum), pid: String(made.pid) };
+      const query = { type: "conntrack_insert_failed", ...which };
       return { made, events: await eventsOf(daemon.url, expected, query), name: netns.name };
     } finally {
       netns.delete();
@@ -64,6 +66,16 @@ describe("conntrack_insert_failed events", () => {
       assert.deepEqual(event.process, { pid: made.pid, comm: "python3", uid: 0 });
     }
     checkFate(events, "tcp");
+  });
+
+  test("new flows that a firewall drops are no events, although there is a NAT table", async () => {
+    const { made, events } = await race("firewall", 10, 0);
+    assert.deepEqual(
+      made.results,
+      Array.from({ length: 10 }, () => "EPERM"),
+    );
+    assert.deepEqual(made.moved, { insert_failed: 0, drop: 0, clash_resolve: 0, chaintoolong: 0 });
+    assert.deepEqual(events, []);
   });
 });
 
