@@ -90,6 +90,7 @@ static __always_inline void handle_drop(struct sk_buff *skb, struct sock *sk, __
 	if (!is_challenged(trigger, state, challenge.sent))
 		return;
 	th = (struct tcphdr *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, transport_header));
+	challenge.has_segment = true;
 	challenge.seq = bpf_ntohl(BPF_CORE_READ(th, seq));
 	challenge.ack = bpf_ntohl(BPF_CORE_READ(th, ack_seq));
 	handle_challenge(sk, &challenge);

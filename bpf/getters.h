@@ -27,10 +27,20 @@ static __always_inline struct net *sock_net(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net);
 }
 
-/* The namespace's cookie is a plain u64 from 5.15 (3d368ab87cf6); it is set before any socket. */
+/*
+ * The namespace's cookie is a plain u64 from 5.15 (3d368ab87cf6) and set before any socket; older
+ * kernels give it one when it is first asked for, so here it may be 0, which is no cookie.
+ */
+static __always_inline __u64 net_cookie(struct net *net)
+{
+	if (bpf_core_field_exists(net->net_cookie))
+		return BPF_CORE_READ(net, net_cookie);
+	return BPF_CORE_READ((struct net___atomic_cookie *)net, net_cookie.counter);
+}
+
 static __always_inline void read_netns(struct event_head *head, struct net *net)
 {
-	head->netns_cookie = BPF_CORE_READ(net, net_cookie);
+	head->netns_cookie = net_cookie(net);
 	head->netns_inum = BPF_CORE_READ(net, ns.inum);
 }
 
@@ -49,11 +59,24 @@ static __always_inline void read_current(struct event_head *head)
 	head->attribution = ATTRIBUTION_CURRENT;
 }
 
+/* Id of the cgroup that a full socket was made in, 0 where the kernel kept none. */
+static __always_inline __u64 sock_cgroup_id(struct sock *sk)
+{
+	struct sock_cgroup_data___packed *packed;
+	__u64 value;
+
+	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
+		return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	packed = (struct sock_cgroup_data___packed *)&sk->sk_cgrp_data;
+	value = BPF_CORE_READ(packed, val);
+	return value & 1 ? 0 : BPF_CORE_READ((struct cgroup *)value, kn, id);
+}
+
 /* What a full socket tells of its owner: no process, but the user and the cgroup it was made in. */
 static __always_inline void read_socket_owner(struct event_head *head, struct sock *sk)
 {
 	head->process.uid = BPF_CORE_READ(sk, sk_uid.val);
-	head->cgroup_id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	head->cgroup_id = sock_cgroup_id(sk);
 	head->attribution = ATTRIBUTION_SOCKET;
 }
 
@@ -73,7 +96,8 @@ static __always_inline bool is_ipv4(const struct endpoint *endpoint)
 	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 
-static __always_inline void read_endpoints(
+/* The addresses of a full socket or, since they are in sock_common, of a request socket. */
+static __always_inline void read_addresses(
 	struct endpoint *local, struct endpoint *peer, struct sock *sk)
 {
 	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
@@ -83,8 +107,14 @@ static __always_inline void read_endpoints(
 		set_ipv4(local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
 		set_ipv4(peer, BPF_CORE_READ(sk, __sk_common.skc_daddr));
 	}
-	local->port = sock_local_port(sk);
 	peer->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+static __always_inline void read_endpoints(
+	struct endpoint *local, struct endpoint *peer, struct sock *sk)
+{
+	read_addresses(local, peer, sk);
+	local->port = sock_local_port(sk);
 }
 
 #endif

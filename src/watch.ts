@@ -20,7 +20,7 @@ import type { Journal } from "./pipeline/journal.ts";
 import { registerKernelMetrics } from "./pipeline/kernel-metrics.ts";
 import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.ts";
 import { PROBES } from "./probes/index.ts";
-import type { Probe } from "./probes/probe.ts";
+import type { Probe, Upkeep } from "./probes/probe.ts";
 import type { Readiness } from "./serve/server.ts";
 
 /** How often losses in the kernel are looked for, to tell readers of them in band. */
@@ -39,6 +39,7 @@ export class StartError extends Error {
 interface Running {
   readonly attached: AttachedProbe;
   readonly drain: ProbeDrain;
+  readonly upkeep: Upkeep | undefined;
   /** Losses that readers have been told of. */
   toldLost: number;
 }
@@ -97,7 +98,10 @@ export class Watch implements KernelStage {
   /** Detaches, then reads what is left in the rings, so that nothing seen is lost. */
   async stop(): Promise<void> {
     clearInterval(this.#lossCheck);
-    for (const { attached } of this.#running) detachProbe(attached);
+    for (const { attached, upkeep } of this.#running) {
+      upkeep?.stop();
+      detachProbe(attached);
+    }
     for (const { drain } of this.#running) {
       drain.stop();
       await drain.drain();
@@ -146,12 +150,16 @@ export class Watch implements KernelStage {
 
   #run(attached: AttachedProbe): void {
     const { logger } = this.#context;
+    const { probe, object } = attached;
+    const logFailed = (what: string) => (error: unknown) =>
+      logger.error({ err: error, probe: probe.name }, what);
     const drain = new ProbeDrain(
       attached,
       (records) => this.#intake?.take(records),
-      (error) => logger.error({ err: error, probe: attached.probe.name }, "read ring"),
+      logFailed("read ring"),
     );
-    this.#running.push({ attached, drain, toldLost: 0 });
+    const upkeep = probe.upkeep?.(object, logFailed("upkeep"));
+    this.#running.push({ attached, drain, upkeep, toldLost: 0 });
   }
 
   #tellLosses(): void {

@@ -26,7 +26,8 @@ export function formatHead(head: EventHead, type: string, origin: Origin) {
     backend: origin.backend,
     cpu: head.cpu,
     netns: {
-      cookie: String(head.netnsCookie),
+      // Before 5.15 a namespace has a cookie only once somebody has asked for it.
+      ...(head.netnsCookie !== 0n && { cookie: String(head.netnsCookie) }),
       inum: head.netnsInum,
       ...(names.netns !== undefined && { name: names.netns }),
     },
