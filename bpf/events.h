@@ -30,8 +30,6 @@ enum attribution {
 /* Bits of event_head.inferred: fields that a backend concluded rather than read. */
 enum inferred {
 	INFERRED_RESULT = 1 << 0,
-	INFERRED_TRIGGER = 1 << 1,
-	INFERRED_SENT = 1 << 2,
 	INFERRED_CAUSE = 1 << 3,
 };
 

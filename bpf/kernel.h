@@ -177,6 +177,7 @@ struct sk_buff {
 struct tcp_skb_cb {
 	__u32 seq;
 	__u32 ack_seq;
+	__u8 tcp_flags; /* 16 bits from 6.18 on: this is the lower byte on little endian */
 };
 
 struct tcphdr {

@@ -15,8 +15,8 @@ import { enumName, formatCookie, formatEndpoint } from "./fields.ts";
 import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
-/** Outcomes, and who opened a socket: the same for all backends. */
-const COMMON = ["set_state", "destroy_sock", "receive_reset"];
+/** Outcomes, who opened a socket, and what it received: the same for all backends. */
+const COMMON = ["set_state", "destroy_sock", "receive_reset", "note_established"];
 
 /** Only some kernels challenge half-open connections, by a function of its own. */
 const REQUEST_FUNCTION = "tcp_reqsk_send_challenge_ack";
@@ -32,7 +32,6 @@ export const challengeAck: Probe = {
       name: "fentry",
       programs: [
         ...COMMON,
-        "note_ack",
         "fentry_validate",
         "fexit_accept",
         "fexit_challenge",
@@ -48,7 +47,7 @@ export const challengeAck: Probe = {
     },
     {
       name: "kprobe",
-      programs: [...COMMON, "note_ack"],
+      programs: COMMON,
       calledPrograms: ["survive"],
       kprobes: [
         { program: "kprobe_validate", functionName: "tcp_validate_incoming" },

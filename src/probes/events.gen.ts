@@ -21,8 +21,6 @@ export const attributionNames = {
 /** enum inferred. */
 export const inferredNames = {
   1: "result",
-  2: "trigger",
-  4: "sent",
   8: "cause",
 } as const;
 

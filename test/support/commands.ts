@@ -22,7 +22,7 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const ENVIRONMENT = { PATH: process.env.PATH };
 
 /** A failed test leaves no process behind. */
-const LIMIT = { timeout: 60_000, killSignal: "SIGKILL" } as const;
+const LIMIT = { timeout: 120_000, killSignal: "SIGKILL" } as const;
 
 export function start(command: string, args: readonly string[], env = {}, input = ""): Running {
   const child = spawn(command, args, { env: { ...ENVIRONMENT, ...env }, ...LIMIT });
@@ -49,13 +49,20 @@ export function curl(...args: string[]): Running {
   return start("curl", ["--silent", "--no-buffer", "--max-time", "30", ...args]);
 }
 
+/** A daemon takes half a second to serve; in an emulated machine with two of them, many. */
+const SERVING_MS = 30_000;
+
 /** `tuplewatch run` on a free port, once it serves. */
 export async function startDaemonProcess(
   args: readonly string[] = [],
 ): Promise<Running & { readonly url: string }> {
   const daemon = tuplewatch(["run", "--listen", "127.0.0.1:0", "--log-format", "json", ...args]);
   const address = () => /"address":"([^"]+)"/.exec(daemon.stderr())?.[1];
-  await until(() => address() !== undefined || daemon.child.exitCode !== null, "serving");
+  await until(
+    () => address() !== undefined || daemon.child.exitCode !== null,
+    "serving",
+    SERVING_MS,
+  );
   const url = address();
   if (url === undefined) {
     throw new Error(`tuplewatch run ended early: ${daemon.stderr()}`);

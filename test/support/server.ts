@@ -72,12 +72,16 @@ export async function startServer(
   };
 }
 
-/** Waits until `holds`, at most 10 s. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
+/** Waits until `holds`, at most `limitMs`. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  limitMs = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + limitMs;
   while (!(await holds())) {
     if (Date.now() > deadline) {
-      throw new Error(`not within 10 s: ${what}`);
+      throw new Error(`not within ${limitMs / 1000} s: ${what}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

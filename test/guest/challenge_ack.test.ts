@@ -1,0 +1,54 @@
+import { after, before, describe, type TestContext } from "node:test";
+import { provokeChallenges, Seen, testChallenges } from "../support/challenges.ts";
+import { startDaemonProcess } from "../support/commands.ts";
+import { Netns } from "../support/netns.ts";
+import { isOlder, sinceKernel } from "../vm/requires.ts";
+
+type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
+
+/** The oldest kernel of the matrix that permits a backend, and why no older one does. */
+const BACKENDS: Readonly<Record<string, readonly [since: string, why: string]>> = {
+  fentry: ["6.1", "tcp_send_challenge_ack is in BTF under its own name"],
+  kprobe: ["5.10", "kprobes read the kernel's memory by BTF"],
+  drop_tracepoint: ["6.11", "kfree_skb has the socket as its fourth argument"],
+};
+
+const HALF_OPEN = ["6.1", "tcp_reqsk_send_challenge_ack challenges half-open connections"] as const;
+
+/** The same faults, seen at once by a daemon for each backend: they must tell the same. */
+describe("challenge_ack", () => {
+  const daemons = new Map<string, Daemon>();
+  const seen = new Map<string, Seen>();
+  const netns = new Netns();
+
+  before(async () => {
+    const kernel = process.env.GUEST_KERNEL ?? "";
+    for (const [backend, [since]] of Object.entries(BACKENDS)) {
+      if (isOlder(kernel, since)) continue;
+      const args = ["--probes", "challenge_ack", "--backend", backend];
+      daemons.set(backend, await startDaemonProcess(args));
+    }
+    const faults = await provokeChallenges(netns);
+    for (const [backend, { url }] of daemons) {
+      seen.set(backend, await Seen.by(url, faults, netns));
+    }
+  });
+  after(async () => {
+    netns.delete();
+    for (const { child, done } of daemons.values()) {
+      child.kill("SIGTERM");
+      await done;
+    }
+  });
+
+  for (const [backend, [since, why]] of Object.entries(BACKENDS)) {
+    const permitted = (t: TestContext) => sinceKernel(t, since, why);
+    const halfOpen = (t: TestContext) => sinceKernel(t, ...HALF_OPEN);
+    testChallenges(
+      backend,
+      () => seen.get(backend) as Seen,
+      permitted,
+      backend === "drop_tracepoint" ? undefined : halfOpen,
+    );
+  }
+});
