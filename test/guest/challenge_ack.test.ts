@@ -1,4 +1,5 @@
-import { after, before, describe, type TestContext } from "node:test";
+import { release } from "node:os";
+import { after, before, describe, type TestContext, test } from "node:test";
 import { provokeChallenges, Seen, testChallenges } from "../support/challenges.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { Netns } from "../support/netns.ts";
@@ -15,6 +16,8 @@ const BACKENDS: Readonly<Record<string, readonly [since: string, why: string]>> 
 
 const HALF_OPEN = ["6.1", "tcp_reqsk_send_challenge_ack challenges half-open connections"] as const;
 
+const KERNEL = release();
+
 /** The same faults, seen at once by a daemon for each backend: they must tell the same. */
 describe("challenge_ack", () => {
   const daemons = new Map<string, Daemon>();
@@ -22,9 +25,8 @@ describe("challenge_ack", () => {
   const netns = new Netns();
 
   before(async () => {
-    const kernel = process.env.GUEST_KERNEL ?? "";
     for (const [backend, [since]] of Object.entries(BACKENDS)) {
-      if (isOlder(kernel, since)) continue;
+      if (isOlder(KERNEL, since)) continue;
       const args = ["--probes", "challenge_ack", "--backend", backend];
       daemons.set(backend, await startDaemonProcess(args));
     }
@@ -42,12 +44,14 @@ describe("challenge_ack", () => {
   });
 
   for (const [backend, [since, why]] of Object.entries(BACKENDS)) {
-    const permitted = (t: TestContext) => sinceKernel(t, since, why);
+    if (isOlder(KERNEL, since)) {
+      test(`${backend}: everything`, (t) => void sinceKernel(t, since, why));
+      continue;
+    }
     const halfOpen = (t: TestContext) => sinceKernel(t, ...HALF_OPEN);
     testChallenges(
       backend,
       () => seen.get(backend) as Seen,
-      permitted,
       backend === "drop_tracepoint" ? undefined : halfOpen,
     );
   }

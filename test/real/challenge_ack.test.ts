@@ -21,12 +21,7 @@ describe("challenge_ack events", () => {
     await daemon.done;
   });
 
-  testChallenges(
-    "drop_tracepoint",
-    () => seen,
-    () => true,
-    undefined,
-  );
+  testChallenges("drop_tracepoint", () => seen);
 
   test("the metrics count the outcomes, and every attempt is accounted for", async () => {
     const outcomes = await metric(daemon.url, "tuplewatch_challenge_ack_outcomes_total");
