@@ -7,15 +7,7 @@
  * socket is the tracepoint's fourth argument, so this needs Linux 6.11 (c53795d48ee8).
  */
 
-#define MAX_LIMITED_SOCKETS 4096
-
-/* Time of the last ACK that the per-socket limiter let through, as seen at the previous event. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_LIMITED_SOCKETS);
-	__type(key, struct sock *);
-	__type(value, __u32);
-} last_sent SEC(".maps");
+#include "challenge_ack_segment.h"
 
 /* Newest kernels challenge an ACK of unsent data; until one is seen to, it is a silent drop. */
 bool unsent_ack_is_challenged = false;
@@ -46,25 +38,17 @@ static __always_inline bool is_synchronised(__u8 state)
 }
 
 /*
- * __tcp_oow_rate_limited() (6.18) stores the time of the ACK it lets through. A second segment
- * within the same jiffy finds that time too, so it is compared with the one seen before. What the
- * namespace's limiter does afterwards leaves no trace that can be read here.
+ * Only an established connection's segments are noted beforehand, and without the note there is
+ * nothing to compare with.
  */
-static __always_inline __u8 sent_of(struct sock *sk)
+static __always_inline __u8 sent_of(struct sock *sk, __u8 state)
 {
-	__u32 at = BPF_CORE_READ((struct tcp_sock *)sk, last_oow_ack_time);
-	struct net *net = sock_net(sk);
-	__u32 *before = bpf_map_lookup_elem(&last_sent, &sk);
-	bool repeated = before && *before == at;
+	__u64 key = (__u64)sk;
+	struct segment *noted = bpf_map_lookup_elem(&segments, &key);
 
-	if (at != (__u32)bpf_jiffies64())
-		return SENT_SOCKET_LIMITED;
-	if (repeated && BPF_CORE_READ(net, ipv4.sysctl_tcp_invalid_ratelimit))
-		return SENT_SOCKET_LIMITED;
-	bpf_map_update_elem(&last_sent, &sk, &at, BPF_ANY);
-	if (BPF_CORE_READ(net, ipv4.sysctl_tcp_challenge_ack_limit) != __INT_MAX__)
+	if (!noted || state != TCP_ESTABLISHED)
 		return SENT_UNKNOWN;
-	return SENT_YES;
+	return sent_since(sk, noted->segs_out, noted->last_ack_jiffies);
 }
 
 /* Only FIN_WAIT1 and the like challenge any unacceptable ACK (tcp_rcv_state_process). */
@@ -72,24 +56,25 @@ static __always_inline bool is_challenged(__u8 trigger, __u8 state, __u8 sent)
 {
 	if (trigger != TRIGGER_ACK_TOO_NEW || state != TCP_ESTABLISHED)
 		return true;
-	if (sent != SENT_SOCKET_LIMITED)
+	if (sent == SENT_YES)
 		unsent_ack_is_challenged = true;
 	return unsent_ack_is_challenged;
 }
 
 static __always_inline void handle_drop(struct sk_buff *skb, struct sock *sk, __u8 trigger)
 {
-	struct challenge challenge = {.trigger = trigger, .inferred = INFERRED_SENT};
+	struct challenge challenge = {.trigger = trigger};
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	struct tcphdr *th;
 
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !is_synchronised(state))
 		return;
 	challenge.socket_cookie = bpf_get_socket_cookie(sk);
-	challenge.sent = sent_of(sk);
+	challenge.sent = sent_of(sk, state);
 	if (!is_challenged(trigger, state, challenge.sent))
 		return;
 	th = (struct tcphdr *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, transport_header));
+	challenge.has_segment = true;
 	challenge.seq = bpf_ntohl(BPF_CORE_READ(th, seq));
 	challenge.ack = bpf_ntohl(BPF_CORE_READ(th, ack_seq));
 	handle_challenge(sk, &challenge);

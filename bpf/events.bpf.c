@@ -8,6 +8,7 @@
 struct event_types {
 	struct connect_event connect_event;
 	struct challenge_ack_event challenge_ack_event;
+	struct challenge_outcome_event challenge_outcome_event;
 	struct conntrack_insert_failed_event conntrack_insert_failed_event;
 	enum event_type event_type;
 	enum attribution attribution;
@@ -15,6 +16,7 @@ struct event_types {
 	enum technique technique;
 	enum trigger trigger;
 	enum sent sent;
+	enum outcome outcome;
 	enum verdict verdict;
 	enum cause cause;
 	enum nat nat;

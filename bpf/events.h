@@ -16,6 +16,7 @@ enum event_type {
 	EVENT_TYPE_CONNECT = 1,
 	EVENT_TYPE_CHALLENGE_ACK = 2,
 	EVENT_TYPE_CONNTRACK_INSERT_FAILED = 3,
+	EVENT_TYPE_CHALLENGE_OUTCOME = 4,
 };
 
 /* How the process in the head was found: see "attribution" in the README's event table. */
@@ -29,8 +30,6 @@ enum attribution {
 /* Bits of event_head.inferred: fields that a backend concluded rather than read. */
 enum inferred {
 	INFERRED_RESULT = 1 << 0,
-	INFERRED_TRIGGER = 1 << 1,
-	INFERRED_SENT = 1 << 2,
 	INFERRED_CAUSE = 1 << 3,
 };
 
@@ -112,14 +111,33 @@ struct challenge_ack_event {
 	__u64 socket_cookie;
 	struct endpoint local;
 	struct endpoint peer;
-	__u32 seq; /* of the segment that was challenged */
+	__u32 seq; /* of the segment that was challenged, if has_segment */
 	__u32 ack;
 	__u32 rcv_nxt; /* of the socket */
 	__u32 snd_una;
 	__u8 tcp_state;
 	__u8 trigger; /* enum trigger */
 	__u8 sent;    /* enum sent */
-	__u8 pad[5];
+	__u8 has_segment;
+	__u8 pad[4];
+};
+
+enum outcome {
+	OUTCOME_RESET_BY_PEER = 1,
+	OUTCOME_CLOSED = 2,
+	OUTCOME_SURVIVED = 3,
+};
+
+/* What became of a challenged connection; the process is that of the first challenge's event. */
+struct challenge_outcome_event {
+	struct event_head head;
+	__u64 socket_cookie;
+	__u64 delay_ns; /* since the first challenge */
+	struct endpoint local;
+	struct endpoint peer;
+	__u32 challenges; /* segments challenged so far, whether the ACK was sent or held back */
+	__u8 outcome;	  /* enum outcome */
+	__u8 pad[3];
 };
 
 enum verdict {

@@ -96,7 +96,8 @@ static __always_inline bool is_ipv4(const struct endpoint *endpoint)
 	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 
-static __always_inline void read_endpoints(
+/* The addresses of a full socket or, since they are in sock_common, of a request socket. */
+static __always_inline void read_addresses(
 	struct endpoint *local, struct endpoint *peer, struct sock *sk)
 {
 	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
@@ -106,8 +107,14 @@ static __always_inline void read_endpoints(
 		set_ipv4(local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
 		set_ipv4(peer, BPF_CORE_READ(sk, __sk_common.skc_daddr));
 	}
-	local->port = sock_local_port(sk);
 	peer->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+static __always_inline void read_endpoints(
+	struct endpoint *local, struct endpoint *peer, struct sock *sk)
+{
+	read_addresses(local, peer, sk);
+	local->port = sock_local_port(sk);
 }
 
 #endif

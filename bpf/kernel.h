@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 #include <linux/bpf.h>
+#include <linux/ptrace.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <bpf/bpf_helpers.h>
@@ -28,6 +29,8 @@
 #define EINPROGRESS 115
 #define ECANCELED 125
 #define ERESTARTSYS 512 /* include/linux/errno.h: seen by tracepoints before it becomes EINTR */
+
+extern int LINUX_KERNEL_VERSION __kconfig;
 
 enum {
 	TCP_ESTABLISHED = 1,
@@ -143,6 +146,7 @@ struct inet_sock {
 };
 
 struct tcp_sock {
+	__u32 segs_out;
 	__u32 rcv_nxt;
 	__u32 snd_una;
 	__u32 snd_nxt;
@@ -150,12 +154,35 @@ struct tcp_sock {
 	__u32 last_oow_ack_time;
 };
 
+struct request_sock {
+	struct sock_common __req_common;
+};
+
+struct tcp_request_sock {
+	__u32 snt_isn;
+	__u32 last_oow_ack_time;
+	__u32 rcv_nxt;
+};
+
+/* What the accept call gets from 6.10 on (92ef0fd55ac8). */
+struct proto_accept_arg {
+	int flags;
+};
+
 struct sk_buff {
 	struct sock *sk;
 	int skb_iif;
+	char cb[48];
 	unsigned long _nfct;
 	unsigned char *head;
 	__u16 transport_header;
+};
+
+/* In sk_buff.cb while TCP works on a segment; in host order. */
+struct tcp_skb_cb {
+	__u32 seq;
+	__u32 ack_seq;
+	__u8 tcp_flags; /* 16 bits from 6.18 on: this is the lower byte on little endian */
 };
 
 struct tcphdr {

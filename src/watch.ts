@@ -121,7 +121,7 @@ export class Watch implements KernelStage {
         globals: { config_event_interval_ns: interval, ...probe.globals?.(config) },
       },
       sink: (records) => this.#intake?.take(records),
-      onError: (error) => logger.error({ err: error, probe: probe.name }, "read ring"),
+      onError: (error) => logger.error({ err: error, probe: probe.name }, "watch probe"),
     });
   }
 

@@ -8,6 +8,7 @@ import {
   OpenObject,
   RingBuffer,
 } from "libbpf-ts";
+import { kindsOf } from "../probes/kinds.ts";
 import type { Backend, Kprobe, Probe } from "../probes/probe.ts";
 import { moduleLoading } from "./modules.ts";
 import { objectPath } from "./objects.ts";
@@ -121,8 +122,10 @@ function withoutAbsent(backend: Backend): Backend {
   };
 }
 
-function programNames({ programs, cgroupPrograms = [], kprobes = [] }: Backend): Set<string> {
-  return new Set([...programs, ...cgroupPrograms, ...kprobes.map(({ program }) => program)]);
+function programNames(backend: Backend): Set<string> {
+  const { programs, calledPrograms = [], cgroupPrograms = [], kprobes = [] } = backend;
+  const probing = kprobes.map(({ program }) => program);
+  return new Set([...programs, ...calledPrograms, ...cgroupPrograms, ...probing]);
 }
 
 function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): LoadedObject {
@@ -134,7 +137,8 @@ function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): 
     opened.map("events").setMaxEntries(settings.ringBytes);
     const globals = { ...settings.globals, ...backend.globals };
     for (const [name, value] of Object.entries(globals)) opened.setGlobal(name, BigInt(value));
-    checkLayout(probe.layout, Btf.fromObject(readFileSync(path), path));
+    const btf = Btf.fromObject(readFileSync(path), path);
+    for (const { layout } of kindsOf(probe)) checkLayout(layout, btf);
   } catch (error) {
     opened.close();
     throw error;

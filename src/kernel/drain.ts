@@ -1,4 +1,5 @@
 import type { RecordBatch, RecordViews, Subscription } from "libbpf-ts";
+import { kindAt } from "../probes/kinds.ts";
 import type { AttachedProbe } from "./attach.ts";
 
 /** Records of one probe, in place in its ring: valid only while the sink runs. */
@@ -68,18 +69,22 @@ export class ProbeDrain {
 
   #handle(batch: RecordBatch, views: RecordViews): void {
     this.#read += batch.count;
-    const count = this.#keepSound(batch);
+    const count = this.#keepSound(batch, views);
     if (count === 0) return;
     const { offsets, start, end } = batch;
     this.#sink({ probe: this.#probe, views, offsets, count, start, end });
   }
 
   /** Moves the offsets of records of the right size to the front. */
-  #keepSound({ offsets, lengths, count }: RecordBatch): number {
-    const { size } = this.#probe.probe.layout;
+  #keepSound({ offsets, lengths, count }: RecordBatch, views: RecordViews): number {
+    const { probe } = this.#probe;
+    const uniform = probe.secondary === undefined;
+    let { size } = probe.layout;
     let kept = 0;
     for (let index = 0; index < count; index++) {
-      if (lengths[index] === size) offsets[kept++] = offsets[index] as number;
+      const at = offsets[index] as number;
+      if (!uniform) size = kindAt(probe, views, at).layout.size;
+      if (lengths[index] === size) offsets[kept++] = at;
     }
     this.#malformed += count - kept;
     return kept;

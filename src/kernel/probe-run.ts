@@ -1,4 +1,4 @@
-import type { Backend, Probe } from "../probes/probe.ts";
+import type { Backend, Probe, Upkeep } from "../probes/probe.ts";
 import {
   type AttachedProbe,
   type AttachSettings,
@@ -39,10 +39,11 @@ export interface ProbeRunOptions {
   onError(error: unknown): void;
 }
 
-/** A backend in the kernel and the reader of its ring. */
+/** A backend in the kernel, the reader of its ring and the probe's own timers for it. */
 interface Source {
   readonly attached: AttachedProbe;
   readonly drain: ProbeDrain;
+  readonly upkeep: Upkeep | undefined;
 }
 
 /** One probe from its first backend to its last: it may change when a kernel module comes or goes. */
@@ -95,7 +96,10 @@ export class ProbeRun {
 
   /** Ends the stream of records. */
   detach(): void {
-    for (const { attached } of this.#sources) detachProbe(attached);
+    for (const { attached, upkeep } of this.#sources) {
+      upkeep?.stop();
+      detachProbe(attached);
+    }
   }
 
   /** After `detach`: hands over what is left in the rings. */
@@ -148,13 +152,16 @@ export class ProbeRun {
     });
     this.#passedOver = found.passedOver;
     if (!isAttached(found)) return loaded ? "refused" : "none";
-    this.#sources.push({ attached: found, drain: new ProbeDrain(found, sink, onError) });
+    const drain = new ProbeDrain(found, sink, onError);
+    const upkeep = this.probe.upkeep?.(found.object, onError);
+    this.#sources.push({ attached: found, drain, upkeep });
     return "attached";
   }
 
   /** Nothing that the old backend saw is lost: its ring is read to the end before it goes. */
   async #retire(source: Source): Promise<void> {
-    const { attached, drain } = source;
+    const { attached, drain, upkeep } = source;
+    upkeep?.stop();
     drain.stop();
     await drain.drain();
     this.#retired = add(this.#retired, sourceTotals(source));

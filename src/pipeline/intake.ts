@@ -3,7 +3,8 @@ import { Cgroups } from "../enrich/cgroups.ts";
 import { NetnsNames } from "../enrich/netns.ts";
 import { WallClock } from "../kernel/clock.ts";
 import type { RingRecords } from "../kernel/drain.ts";
-import type { Aggregator, Columns, Probe } from "../probes/probe.ts";
+import { kindAt, kindsOf } from "../probes/kinds.ts";
+import type { Aggregator, Columns, Probe, RecordKind } from "../probes/probe.ts";
 import type { Names } from "./head.ts";
 import type { Journal } from "./journal.ts";
 import { RecordEvents } from "./record-events.ts";
@@ -11,15 +12,18 @@ import { RecordEvents } from "./record-events.ts";
 /** Rows that one batch can have; the drain hands over fewer. */
 const MAX_ROWS = 4096;
 
+type RecordsOfKind = Pick<RingRecords, "views" | "offsets" | "count">;
+
 /** Takes records from the rings: counts them, notes their names, and keeps them in the journal. */
 export class Intake {
   readonly #journal: Journal;
   readonly #clock: WallClock;
   readonly #cgroups: Cgroups;
   readonly #netns = new NetnsNames();
-  readonly #aggregators = new Map<string, Aggregator>();
+  readonly #aggregators = new Map<RecordKind, Aggregator>();
   readonly #delivered = new Map<string, number>();
   readonly #rows: Float64Array;
+  readonly #offsets = new Int32Array(MAX_ROWS);
 
   /** `cgroupMount`: where cgroup2 is mounted, if it is. */
   constructor(
@@ -32,8 +36,9 @@ export class Intake {
     this.#journal = journal;
     this.#clock = clock;
     this.#cgroups = new Cgroups(cgroupMount);
-    for (const probe of probes) this.#aggregators.set(probe.name, probe.createAggregator(registry));
-    this.#rows = new Float64Array(MAX_ROWS * Math.max(...probes.map((p) => p.columns.count)));
+    const kinds = probes.flatMap(kindsOf);
+    for (const kind of kinds) this.#aggregators.set(kind, kind.createAggregator(registry));
+    this.#rows = new Float64Array(MAX_ROWS * Math.max(...kinds.map((k) => k.columns.count)));
   }
 
   /** Records that went into the journal. */
@@ -43,12 +48,31 @@ export class Intake {
 
   take(records: RingRecords): void {
     const { probe } = records.probe;
-    const { columns } = probe;
-    columns.decode(records.views, records.offsets, records.count, this.#rows);
-    this.#aggregators.get(probe.name)?.(this.#rows, records.count);
-    const names = this.#names(columns, records.count);
+    const names = probe.secondary === undefined ? this.#count(probe, records) : this.#sort(records);
     this.#journal.append(new RecordEvents(records, names, this.#clock.offsetNs));
     this.#delivered.set(probe.name, this.delivered(probe.name) + records.count);
+  }
+
+  /** Counts records of one kind, and returns their names. */
+  #count(kind: RecordKind, { views, offsets, count }: RecordsOfKind): Names[] {
+    kind.columns.decode(views, offsets, count, this.#rows);
+    this.#aggregators.get(kind)?.(this.#rows, count);
+    return this.#names(kind.columns, count);
+  }
+
+  /** Counts records of several kinds, one kind after the other; the names are in ring order. */
+  #sort({ probe: { probe }, views, offsets, count }: RingRecords): Names[] {
+    const names = new Array<Names>(count);
+    for (const kind of kindsOf(probe)) {
+      const positions: number[] = [];
+      for (let index = 0; index < count; index++) {
+        const at = offsets[index] as number;
+        if (kindAt(probe, views, at) === kind) this.#offsets[positions.push(index) - 1] = at;
+      }
+      const found = this.#count(kind, { views, offsets: this.#offsets, count: positions.length });
+      for (const [index, position] of positions.entries()) names[position] = found[index] ?? {};
+    }
+    return names;
   }
 
   #names(columns: Columns, count: number): Names[] {

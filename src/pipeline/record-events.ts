@@ -1,5 +1,6 @@
 import { type RecordViews, recordViews } from "libbpf-ts";
 import type { RingRecords } from "../kernel/drain.ts";
+import { kindAt } from "../probes/kinds.ts";
 import type { Probe } from "../probes/probe.ts";
 import type { EventBatch, TuplewatchEvent } from "./batch.ts";
 import { formatHead, type Names } from "./head.ts";
@@ -42,7 +43,7 @@ export class RecordEvents implements EventBatch {
     const at = this.#offsets[index];
     if (at === undefined) throw new RangeError(`record ${index} of ${this.count}`);
     this.#views ??= recordViews(this.#bytes.buffer);
-    const { type, head, body } = this.#probe.decode(this.#views, at);
+    const { type, head, body } = kindAt(this.#probe, this.#views, at).decode(this.#views, at);
     const origin = {
       probe: this.probe,
       backend: this.#backend,

@@ -1,4 +1,6 @@
 import { Counter, type Registry } from "prom-client";
+import { watchSurvivors } from "./challenge_ack_survivors.ts";
+import { challengeOutcome } from "./challenge_outcome.ts";
 import {
   type ChallengeAckEvent,
   challengeAckEventColumnCount,
@@ -9,14 +11,64 @@ import {
   sentNames,
   triggerNames,
 } from "./events.gen.ts";
-import { enumName, formatEndpoint } from "./fields.ts";
+import { enumName, formatCookie, formatEndpoint } from "./fields.ts";
 import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
-/** One event per segment that a connection answers, or would answer, with a challenge ACK. */
+/** Outcomes, who opened a socket, and what it received: the same for all backends. */
+const COMMON = ["set_state", "destroy_sock", "receive_reset", "note_established"];
+
+/** Only some kernels challenge half-open connections, by a function of its own. */
+const REQUEST_FUNCTION = "tcp_reqsk_send_challenge_ack";
+
+/**
+ * One event per segment that a connection answers, or would answer, with a challenge ACK, and one
+ * for what became of the connection.
+ */
 export const challengeAck: Probe = {
   name: "challenge_ack",
-  backends: [{ name: "drop_tracepoint", programs: ["drop_tracepoint"] }],
+  backends: [
+    {
+      name: "fentry",
+      programs: [
+        ...COMMON,
+        "fentry_validate",
+        "fexit_accept",
+        "fexit_challenge",
+        "fentry_challenge",
+        "fexit_request_challenge",
+        "fentry_request_challenge",
+      ],
+      calledPrograms: ["survive"],
+      optional: {
+        fentry_request_challenge: REQUEST_FUNCTION,
+        fexit_request_challenge: REQUEST_FUNCTION,
+      },
+    },
+    {
+      name: "kprobe",
+      programs: COMMON,
+      calledPrograms: ["survive"],
+      kprobes: [
+        { program: "kprobe_validate", functionName: "tcp_validate_incoming" },
+        { program: "kretprobe_accept", functionName: "inet_csk_accept", ret: true },
+        { program: "kretprobe_challenge", functionName: "tcp_send_challenge_ack", ret: true },
+        { program: "kprobe_challenge", functionName: "tcp_send_challenge_ack" },
+        { program: "kretprobe_request_challenge", functionName: REQUEST_FUNCTION, ret: true },
+        { program: "kprobe_request_challenge", functionName: REQUEST_FUNCTION },
+      ],
+      optional: {
+        kprobe_request_challenge: REQUEST_FUNCTION,
+        kretprobe_request_challenge: REQUEST_FUNCTION,
+      },
+      globals: { config_owner_by_address: 1 },
+    },
+    {
+      name: "drop_tracepoint",
+      programs: [...COMMON, "drop_tracepoint"],
+      calledPrograms: ["survive"],
+    },
+  ],
   layout: challengeAckEventLayout,
   columns: {
     ...challengeAckEventColumns,
@@ -28,17 +80,19 @@ export const challengeAck: Probe = {
     return { type: "challenge_ack", head: event.head, body: body(event) };
   },
   createAggregator,
+  secondary: [challengeOutcome],
+  upkeep: watchSurvivors,
 };
 
 function body(event: ChallengeAckEvent): DecodedRecord["body"] {
   return {
-    socket_cookie: String(event.socketCookie),
+    ...formatCookie(event.socketCookie),
     local: formatEndpoint(event.local),
     peer: formatEndpoint(event.peer),
     tcp_state: TCP_STATES[event.tcpState] ?? String(event.tcpState),
     trigger: enumName(triggerNames, event.trigger),
     ...sent(enumName(sentNames, event.sent)),
-    segment: { seq: event.seq, ack: event.ack },
+    ...(event.hasSegment !== 0 && { segment: { seq: event.seq, ack: event.ack } }),
     rcv_nxt: event.rcvNxt,
     snd_una: event.sndUna,
   };

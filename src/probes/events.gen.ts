@@ -7,6 +7,7 @@ export const eventTypeNames = {
   1: "connect",
   2: "challenge_ack",
   3: "conntrack_insert_failed",
+  4: "challenge_outcome",
 } as const;
 
 /** enum attribution. */
@@ -20,8 +21,6 @@ export const attributionNames = {
 /** enum inferred. */
 export const inferredNames = {
   1: "result",
-  2: "trigger",
-  4: "sent",
   8: "cause",
 } as const;
 
@@ -50,6 +49,13 @@ export const sentNames = {
   1: "yes",
   2: "socket_limited",
   3: "netns_limited",
+} as const;
+
+/** enum outcome. */
+export const outcomeNames = {
+  1: "reset_by_peer",
+  2: "closed",
+  3: "survived",
 } as const;
 
 /** enum verdict. */
@@ -282,6 +288,7 @@ export interface ChallengeAckEvent {
   readonly tcpState: number;
   readonly trigger: number;
   readonly sent: number;
+  readonly hasSegment: number;
 }
 
 export function decodeChallengeAckEvent(views: RecordViews, at: number): ChallengeAckEvent {
@@ -297,6 +304,7 @@ export function decodeChallengeAckEvent(views: RecordViews, at: number): Challen
     tcpState: views.u8[at + 128] as number,
     trigger: views.u8[at + 129] as number,
     sent: views.u8[at + 130] as number,
+    hasSegment: views.u8[at + 131] as number,
   };
 }
 
@@ -315,7 +323,8 @@ export const challengeAckEventLayout: StructLayout = {
     { name: "tcp_state", offset: 128, size: 1, kind: "u8" },
     { name: "trigger", offset: 129, size: 1, kind: "u8" },
     { name: "sent", offset: 130, size: 1, kind: "u8" },
-    { name: "pad", offset: 131, size: 5, kind: "bytes" },
+    { name: "has_segment", offset: 131, size: 1, kind: "u8" },
+    { name: "pad", offset: 132, size: 4, kind: "bytes" },
   ],
 };
 
@@ -347,6 +356,73 @@ export function decodeChallengeAckEventColumns(
     out[row + 2] = u32[at4 + 6] as number;
     out[row + 3] = u8[at + 129] as number;
     out[row + 4] = u8[at + 130] as number;
+  }
+}
+
+/** challenge_outcome_event, 128 bytes. */
+export interface ChallengeOutcomeEvent {
+  readonly head: EventHead;
+  readonly socketCookie: bigint;
+  readonly delayNs: bigint;
+  readonly local: Endpoint;
+  readonly peer: Endpoint;
+  readonly challenges: number;
+  readonly outcome: number;
+}
+
+export function decodeChallengeOutcomeEvent(views: RecordViews, at: number): ChallengeOutcomeEvent {
+  return {
+    head: decodeEventHead(views, at),
+    socketCookie: views.u64[(at + 64) >> 3] as bigint,
+    delayNs: views.u64[(at + 72) >> 3] as bigint,
+    local: decodeEndpoint(views, at + 80),
+    peer: decodeEndpoint(views, at + 100),
+    challenges: views.u32[(at + 120) >> 2] as number,
+    outcome: views.u8[at + 124] as number,
+  };
+}
+
+export const challengeOutcomeEventLayout: StructLayout = {
+  name: "challenge_outcome_event",
+  size: 128,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
+    { name: "delay_ns", offset: 72, size: 8, kind: "u64" },
+    { name: "local", offset: 80, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "peer", offset: 100, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "challenges", offset: 120, size: 4, kind: "u32" },
+    { name: "outcome", offset: 124, size: 1, kind: "u8" },
+    { name: "pad", offset: 125, size: 3, kind: "bytes" },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const challengeOutcomeEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  outcome: 3,
+} as const;
+
+/** Numbers per row of decodeChallengeOutcomeEventColumns. */
+export const challengeOutcomeEventColumnCount = 4;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeChallengeOutcomeEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { u32, u8 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 4) {
+    const at = offsets[i] as number;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = u8[at + 124] as number;
   }
 }
 

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import ipaddr from "ipaddr.js";
-import type { Endpoint, Process, Tuple } from "./events.gen.ts";
+import { type Endpoint, eventTypeNames, type Process, type Tuple } from "./events.gen.ts";
 
 const WILDCARD = /^(0\.0\.0\.0|::)$/;
 
@@ -49,6 +49,18 @@ export function formatNetns(cookie: bigint, inum: number): { cookie?: string; in
 /** Names of the bits that are set; `names` by bit value. */
 export function bitNames(bits: number, names: Readonly<Record<number, string>>): string[] {
   return Object.entries(names).flatMap(([bit, name]) => (bits & Number(bit) ? [name] : []));
+}
+
+/** A socket without a cookie had none: before 5.12 the kernel gives it one only when asked. */
+export function formatCookie(cookie: bigint): { socket_cookie?: string } {
+  return cookie === 0n ? {} : { socket_cookie: String(cookie) };
+}
+
+/** Number of an event type (enum event_type). */
+export function eventTypeNumber(name: string): number {
+  const found = Object.entries(eventTypeNames).find(([, known]) => known === name);
+  if (found === undefined) throw new RangeError(`no event type is called ${name}`);
+  return Number(found[0]);
 }
 
 /** Name of an enumerator; its number, should the kernel side be newer. */

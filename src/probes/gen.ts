@@ -17,6 +17,7 @@ const COLUMNS = {
     "family",
   ],
   challenge_ack_event: ["head.cgroup_id", "head.process.pid", "head.netns_inum", "trigger", "sent"],
+  challenge_outcome_event: ["head.cgroup_id", "head.process.pid", "head.netns_inum", "outcome"],
   conntrack_insert_failed_event: [
     "head.cgroup_id",
     "head.process.pid",
@@ -35,6 +36,7 @@ const ENUMS = [
   "technique",
   "trigger",
   "sent",
+  "outcome",
   "verdict",
   "cause",
   "nat",

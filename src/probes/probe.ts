@@ -1,4 +1,4 @@
-import type { RecordViews, StructLayout } from "libbpf-ts";
+import type { LoadedObject, RecordViews, StructLayout } from "libbpf-ts";
 import type { Registry } from "prom-client";
 import type { EventHead } from "./events.gen.ts";
 
@@ -17,6 +17,8 @@ export interface Backend {
   readonly module?: string;
   /** Programs of the probe's object that it attaches by their section. */
   readonly programs: readonly string[];
+  /** Programs that it loads for the daemon to run; nothing in the kernel calls them. */
+  readonly calledPrograms?: readonly string[];
   /** Programs that it attaches to the cgroup2 root. */
   readonly cgroupPrograms?: readonly string[];
   /** Programs that it attaches as kprobes, each to a kernel function. */
@@ -50,17 +52,36 @@ export interface ProbeSettings {
   readonly connectEvents: "all" | "failed" | "none";
 }
 
-/** One signal: everything that is particular to it, apart from its C program. */
-export interface Probe {
-  /** The one name: of the C file, the event type, the metrics, the panel and the tests. */
-  readonly name: string;
-  readonly backends: readonly Backend[];
+/** What the daemon makes of the records of one type. */
+export interface RecordKind {
   /** Layout of the records, checked against the object when it is loaded. */
   readonly layout: StructLayout;
   readonly columns: Columns;
+  decode(views: RecordViews, at: number): DecodedRecord;
+  /** Registers the metrics of these records. */
+  createAggregator(registry: Registry): Aggregator;
+}
+
+/** Records that a probe sends beside its main ones, told apart by the type in their head. */
+export interface SecondaryRecord extends RecordKind {
+  /** Number in enum event_type. */
+  readonly eventType: number;
+}
+
+/** Work that goes on while a probe is attached. */
+export interface Upkeep {
+  stop(): void;
+}
+
+/** One signal: everything that is particular to it, apart from its C program. */
+export interface Probe extends RecordKind {
+  /** The one name: of the C file, the event type, the metrics, the panel and the tests. */
+  readonly name: string;
+  readonly backends: readonly Backend[];
+  /** Other records in the same ring. */
+  readonly secondary?: readonly SecondaryRecord[];
   /** Constants (`config_*`) of the object that settings decide. */
   readonly globals?: (settings: ProbeSettings) => Readonly<Record<string, number>>;
-  decode(views: RecordViews, at: number): DecodedRecord;
-  /** Registers the probe's own metrics. */
-  createAggregator(registry: Registry): Aggregator;
+  /** What the daemon does for the probe while it is attached. */
+  readonly upkeep?: (object: LoadedObject, onError: (error: unknown) => void) => Upkeep;
 }

@@ -1,11 +1,25 @@
 #!/usr/bin/env python3
-"""Injects segments that a connection must answer with a challenge ACK (RFC 5961).
+"""Injects segments that connections must answer with a challenge ACK (RFC 5961).
 
-    challenge.py TRIGGER... (rst, syn, old_ack, new_ack; may be repeated)
+    challenge.py STEP...
 
-Needs a network namespace of its own and root. A loopback connection exchanges a byte each way,
-its sequence numbers are read off the wire, and for each trigger one forged segment is sent.
-Prints the tuple and the counters of the namespace before and after as one line of JSON.
+Needs a network namespace of its own and root. Each step is one of
+
+    NAME=VALUE      a sysctl below net.ipv4, from here on
+    [WHAT:]TRIGGERS a new connection and forged segments that its server gets; TRIGGERS are rst,
+                    syn, old_ack, new_ack, joined by "+", or empty
+    hold=SECONDS    wait, with all connections as they are
+
+where WHAT says what else happens to the connection:
+
+    vanish          before the segments its client is gone without a word, so that the kernel
+                    answers the challenge ACK with a reset (default: it stays open)
+    close           after them it is closed in good order
+    reset           after them the client resets it as RFC 9293 asks
+    half_open       it stays half open: the server defers the accept until there are data
+
+Prints one line of JSON: a list with an object for each connection, that is its tuple, its sequence
+numbers and by how much the counters of the namespace moved meanwhile.
 """
 import json
 import os
@@ -14,10 +28,14 @@ import struct
 import sys
 import time
 
+sys.dont_write_bytecode = True
+import segments  # noqa: E402
+
 LOOPBACK = "127.0.0.1"
-ETH_P_IP = 0x0800
-RST, SYN, ACK = 0x04, 0x02, 0x10
 COUNTERS = ("TCPChallengeACK", "TCPSYNChallenge", "TCPACKSkippedChallenge")
+ENDS = ("close", "half_open", "reset", "vanish")
+
+TCP_REPAIR = 19
 
 
 def counters():
@@ -27,83 +45,84 @@ def counters():
     return {name: int(values[name]) for name in COUNTERS}
 
 
-def checksum(data):
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+class Connection:
+    """A connection over loopback, both ends in this process."""
+
+    def __init__(self, wire, half_open):
+        self.listener = socket.create_server((LOOPBACK, 0))
+        if half_open:
+            self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+        self.client = socket.create_connection(self.listener.getsockname())
+        self.accepted = None if half_open else self.exchange()
+        self.server_address = self.listener.getsockname()
+        self.client_address = self.client.getsockname()
+        self.client_next, self.server_next = wire.state_of(self.client_address[1])
+
+    def exchange(self):
+        accepted, _ = self.listener.accept()
+        self.client.sendall(b"a")
+        accepted.recv(1)
+        accepted.sendall(b"b")
+        self.client.recv(1)
+        return accepted
+
+    def vanish(self):
+        self.client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        self.client.close()
+
+    def close(self):
+        self.accepted.close()
+        self.client.close()
+
+    def reset(self):
+        linger = struct.pack("ii", 1, 0)
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.client.close()
 
 
-def segment(source_port, target_port, seq, ack, flags):
-    header = struct.pack("!HHIIBBHHH", source_port, target_port, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags, 1024, 0, 0)
-    address = socket.inet_aton(LOOPBACK)
-    pseudo = address + address + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(header))
-    return header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]
-
-
-def last_segment(sniffer, source_port):
-    """Sequence state of the newest segment that left source_port: (next seq, ack)."""
-    newest = None
-    while True:
-        try:
-            frame = sniffer.recv(65536)
-        except BlockingIOError:
-            return newest
-        ip = frame[14:]
-        header = (ip[0] & 15) * 4
-        tcp = ip[header:]
-        if ip[9] != socket.IPPROTO_TCP or struct.unpack("!H", tcp[:2])[0] != source_port:
-            continue
-        seq, ack = struct.unpack("!II", tcp[4:12])
-        payload = struct.unpack("!H", ip[2:4])[0] - header - (tcp[12] >> 4) * 4
-        newest = (seq + payload, ack)
-
-
-def forge(trigger, client_port, server_port, client_next, server_next):
-    """A segment that seems to come from the client; the server is challenged."""
-    if trigger == "rst":
-        return segment(client_port, server_port, client_next + 10, 0, RST)
-    if trigger == "syn":
-        return segment(client_port, server_port, client_next + 5000000, 0, SYN)
-    if trigger == "old_ack":
-        return segment(client_port, server_port, client_next, server_next - 1000000, ACK)
-    if trigger == "new_ack":
-        return segment(client_port, server_port, client_next, server_next + 1000000, ACK)
-    sys.exit(f"challenge.py: unknown trigger {trigger}")
+def run(step, wire):
+    end, _, triggers = step.rpartition(":")
+    if end and end not in ENDS:
+        sys.exit(f"challenge.py: unknown step {step}")
+    before = counters()
+    connection = Connection(wire, end == "half_open")
+    if end == "vanish":
+        connection.vanish()
+    for trigger in filter(None, triggers.split("+")):
+        wire.inject(trigger, connection)
+        time.sleep(0.02)
+    time.sleep(0.05)
+    if end == "close":
+        connection.close()
+    if end == "reset":
+        connection.reset()
+    after = counters()
+    return connection, {
+        "pid": os.getpid(),
+        "netns": os.stat("/proc/self/ns/net").st_ino,
+        "server": list(connection.server_address),
+        "client": list(connection.client_address),
+        "rcv_nxt": connection.client_next,
+        "snd_una": connection.server_next,
+        "moved": {name: after[name] - before[name] for name in COUNTERS},
+    }
 
 
 def main():
-    sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
-    sniffer.bind(("lo", 0))
-    sniffer.setblocking(False)
-    server = socket.create_server((LOOPBACK, 0))
-    client = socket.create_connection(server.getsockname())
-    accepted, _ = server.accept()
-    client.sendall(b"a")
-    accepted.recv(1)
-    accepted.sendall(b"b")
-    client.recv(1)
-    time.sleep(0.1)
-    client_next, server_next = last_segment(sniffer, client.getsockname()[1])
-    injector = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-    before = counters()
-    for trigger in sys.argv[1:]:
-        data = forge(trigger, client.getsockname()[1], server.getsockname()[1], client_next, server_next)
-        injector.sendto(data, (LOOPBACK, 0))
-        time.sleep(0.02)
-    time.sleep(0.1)
-    after = counters()
-    print(json.dumps({
-        "pid": os.getpid(),
-        "netns": os.stat("/proc/self/ns/net").st_ino,
-        "server": list(server.getsockname()),
-        "client": list(client.getsockname()),
-        "rcv_nxt": client_next & 0xFFFFFFFF,
-        "snd_una": server_next & 0xFFFFFFFF,
-        "moved": {name: after[name] - before[name] for name in COUNTERS},
-    }), flush=True)
+    wire = segments.Wire(LOOPBACK)
+    kept, results = [], []
+    for step in sys.argv[1:]:
+        name, is_setting, value = step.partition("=")
+        if name == "hold":
+            time.sleep(float(value))
+        elif is_setting:
+            with open(f"/proc/sys/net/ipv4/{name}", "w") as file:
+                file.write(value)
+        else:
+            connection, result = run(step, wire)
+            kept.append(connection)
+            results.append(result)
+    print(json.dumps(results), flush=True)
 
 
 main()

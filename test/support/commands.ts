@@ -22,7 +22,7 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const ENVIRONMENT = { PATH: process.env.PATH };
 
 /** A failed test leaves no process behind. */
-const LIMIT = { timeout: 60_000, killSignal: "SIGKILL" } as const;
+const LIMIT = { timeout: 120_000, killSignal: "SIGKILL" } as const;
 
 /** An emulated guest that has just booted needs 10 s to read the program for the first time. */
 const START_LIMIT_MS = 40_000;
@@ -51,6 +51,8 @@ export function tuplewatch(args: readonly string[], env: NodeJS.ProcessEnv = {})
 export function curl(...args: string[]): Running {
   return start("curl", ["--silent", "--no-buffer", "--max-time", "30", ...args]);
 }
+
+/** A daemon takes half a second to serve; in an emulated machine with two of them, many. */
 
 /** `tuplewatch run` on a free port, once it serves. */
 export async function startDaemonProcess(

@@ -39,6 +39,14 @@ export class Netns {
     return JSON.parse(this.exec("python3", `${FAULTS}${script}`, ...args)) as T;
   }
 
+  /** As `fault`, for one that takes long: meanwhile other things go on. */
+  async faultWhile<T>(script: string, ...args: string[]): Promise<T> {
+    const { code, stdout, stderr } = await this.spawn("python3", `${FAULTS}${script}`, ...args)
+      .done;
+    if (code !== 0) throw new Error(`${script} ended with exit code ${code}: ${stderr}`);
+    return JSON.parse(stdout) as T;
+  }
+
   delete(): void {
     execFileSync("ip", ["netns", "delete", this.name]);
   }

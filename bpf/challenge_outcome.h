@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#ifndef TUPLEWATCH_CHALLENGE_OUTCOME_H
+#define TUPLEWATCH_CHALLENGE_OUTCOME_H
+
+/*
+ * What becomes of a challenged connection, told once: the peer resets it, it closes, or neither
+ * happens for ten seconds. Connections are known by the address of their struct sock, whose entry
+ * goes when the socket is closed.
+ *
+ * Whoever deletes a connection from `challenged` tells its outcome. The daemon asks for those that
+ * are old enough by running `survive` (not every kernel has timers for programs); such a socket is
+ * in `told` for the rest of its life, since it may be challenged again. It enters `told` before it
+ * leaves `challenged` and is looked for in the opposite order, so it is always found in one.
+ */
+
+#include "emit.h"
+#include "socket_owner.h"
+
+#define MAX_CHALLENGED 16384
+#define MAX_TOLD 65536
+#define SURVIVAL_NS 10000000000ULL
+
+static const struct challenge_outcome_event *unused_outcome_event __attribute__((unused, used));
+
+/* The outcome's event as far as it is known; head.time_ns is that of the first challenge. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_CHALLENGED);
+	__type(key, __u64);
+	__type(value, struct challenge_outcome_event);
+} challenged SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_TOLD);
+	__type(key, __u64);
+	__type(value, __u8);
+} told SEC(".maps");
+
+/* Entries in `challenged`: the daemon looks through it only if there are any. */
+__u64 challenged_count = 0;
+
+/* Sockets that close need no look before the first challenge. */
+bool any_challenge = false;
+
+/* Note that the connection was challenged; `cookie` is 0 where it has none. */
+static __noinline void track_challenge(struct sock *sk, __u64 cookie)
+{
+	struct challenge_outcome_event outcome = {}, *known;
+	__u64 key = (__u64)sk;
+
+	known = bpf_map_lookup_elem(&challenged, &key);
+	if (known) {
+		known->challenges++; /* the socket is locked: nobody else counts */
+		return;
+	}
+	if (bpf_map_lookup_elem(&told, &key))
+		return;
+	outcome.head.time_ns = bpf_ktime_get_boot_ns();
+	outcome.head.type = EVENT_TYPE_CHALLENGE_OUTCOME;
+	read_netns(&outcome.head, sock_net(sk));
+	read_opener(&outcome.head, sk);
+	outcome.socket_cookie = cookie;
+	read_endpoints(&outcome.local, &outcome.peer, sk);
+	outcome.challenges = 1;
+	any_challenge = true;
+	if (bpf_map_update_elem(&challenged, &key, &outcome, BPF_NOEXIST)) {
+		count(attempted);
+		count(lost);
+		return;
+	}
+	__sync_fetch_and_add(&challenged_count, 1);
+}
+
+/* Tell the outcome of a connection, unless somebody else has; returns whether it was told here. */
+static __noinline bool tell_outcome(__u64 key, __u8 outcome)
+{
+	struct challenge_outcome_event *known, *event, copy;
+
+	known = bpf_map_lookup_elem(&challenged, &key);
+	if (!known)
+		return false;
+	copy = *known;
+	if (bpf_map_delete_elem(&challenged, &key))
+		return false;
+	__sync_fetch_and_add(&challenged_count, -1);
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	if (!event)
+		return true;
+	*event = copy;
+	event->head.time_ns = bpf_ktime_get_boot_ns();
+	event->head.cpu = bpf_get_smp_processor_id();
+	event->delay_ns = event->head.time_ns - copy.head.time_ns;
+	event->outcome = event->delay_ns < SURVIVAL_NS ? outcome : OUTCOME_SURVIVED;
+	submit_event(event);
+	return true;
+}
+
+/* The socket is closed and will not be challenged again. */
+static __always_inline void end_challenge(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	if (!any_challenge)
+		return;
+	tell_outcome(key, OUTCOME_CLOSED);
+	bpf_map_delete_elem(&told, &key);
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(receive_reset, struct sock *sk)
+{
+	if (any_challenge)
+		tell_outcome((__u64)sk, OUTCOME_RESET_BY_PEER);
+	return 0;
+}
+
+/* Run by the daemon, argument 0: a key of `challenged` that it found old enough. */
+SEC("raw_tp")
+int survive(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct challenge_outcome_event *known;
+	__u64 key = ctx->args[0];
+	__u8 value = 1;
+
+	known = bpf_map_lookup_elem(&challenged, &key);
+	if (!known || bpf_ktime_get_boot_ns() - known->head.time_ns < SURVIVAL_NS)
+		return 0;
+	/* Where `told` is full the outcome waits for the end of the connection. */
+	if (bpf_map_update_elem(&told, &key, &value, BPF_ANY))
+		return 0;
+	if (!tell_outcome(key, OUTCOME_SURVIVED))
+		bpf_map_delete_elem(&told, &key);
+	return 0;
+}
+
+#endif

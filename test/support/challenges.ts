@@ -1,0 +1,236 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { ParsedEvent } from "./events.ts";
+import { eventsOf } from "./feed.ts";
+import type { Netns } from "./netns.ts";
+
+/** What test/faults/challenge.py prints for each connection. */
+export interface Challenged {
+  readonly pid: number;
+  readonly server: [string, number];
+  readonly client: [string, number];
+  readonly rcv_nxt: number;
+  readonly snd_una: number;
+  readonly moved: Readonly<
+    Record<"TCPChallengeACK" | "TCPSYNChallenge" | "TCPACKSkippedChallenge", number>
+  >;
+}
+
+const CONNECTIONS = {
+  three: "rst+syn+old_ack",
+  vanished: "vanish:syn",
+  closed: "close:syn",
+  halfOpen: "half_open:rst",
+  twenty: Array.from({ length: 20 }, () => "syn").join("+"),
+  newAck: "new_ack",
+  plainClose: "close:",
+  plainReset: "reset:",
+  socketLimited: "rst+syn+old_ack+syn",
+  netnsLimited: "syn+syn+syn+syn",
+} as const;
+
+type Name = keyof typeof CONNECTIONS;
+
+/** Sysctls before some of the connections. The namespace's limit counts whole seconds. */
+const SETTINGS: Partial<Record<Name, readonly string[]>> = {
+  three: ["tcp_invalid_ratelimit=0"],
+  socketLimited: ["tcp_invalid_ratelimit=10000"],
+  netnsLimited: ["tcp_invalid_ratelimit=0", "tcp_challenge_ack_limit=1", "hold=1.1"],
+};
+
+/** Longer than the ten seconds after which a connection has survived, and the daemon's look. */
+const HOLD = "hold=11.5";
+
+export type Faults = Readonly<Record<Name, Challenged>>;
+
+/** Makes all connections and their forged segments once; takes some 15 s. */
+export async function provokeChallenges(netns: Netns): Promise<Faults> {
+  const names = Object.keys(CONNECTIONS) as Name[];
+  const steps = names.flatMap((name) => [...(SETTINGS[name] ?? []), CONNECTIONS[name]]);
+  const made = await netns.faultWhile<Challenged[]>("challenge.py", ...steps, HOLD);
+  return Object.fromEntries(names.map((name, index) => [name, made[index]])) as Faults;
+}
+
+/** What one daemon saw of the faults. */
+export class Seen {
+  readonly faults: Faults;
+  readonly #events: readonly ParsedEvent[];
+
+  private constructor(faults: Faults, events: readonly ParsedEvent[]) {
+    this.faults = faults;
+    this.#events = events;
+  }
+
+  /** Waits for the outcomes, which come last. */
+  static async by(url: string, faults: Faults, netns: Netns): Promise<Seen> {
+    const query = { netns: String(netns.inum) };
+    await eventsOf(url, Object.keys(outcomes(faults)).length, {
+      ...query,
+      type: "challenge_outcome",
+    });
+    const events = await eventsOf(url, 0, query);
+    return new Seen(
+      faults,
+      events.filter(({ probe }) => probe === "challenge_ack"),
+    );
+  }
+
+  events(name: Name, type = "challenge_ack"): ParsedEvent[] {
+    const { server, client } = this.faults[name];
+    return this.#events.filter(
+      (event) =>
+        event.type === type && port(event.local) === server[1] && port(event.peer) === client[1],
+    );
+  }
+
+  get count(): number {
+    return this.#events.length;
+  }
+}
+
+function port(endpoint: unknown): number {
+  return (endpoint as { port: number }).port;
+}
+
+/** The outcome of each connection that has one, and how many challenges it took. */
+function outcomes({
+  newAck,
+}: Faults): Partial<Record<Name, [outcome: string, challenges: number]>> {
+  return {
+    three: ["survived", 3],
+    vanished: ["reset_by_peer", 1],
+    closed: ["closed", 1],
+    twenty: ["survived", 20],
+    socketLimited: ["survived", 4],
+    netnsLimited: ["survived", 4],
+    ...(newAck.moved.TCPChallengeACK > 0 && { newAck: ["survived", 1] as [string, number] }),
+  };
+}
+
+/**
+ * The tests of a backend: the same for all. `halfOpen`: skips the test and is false where the
+ * kernel does not challenge half-open connections; absent if the backend does not see that.
+ */
+export function testChallenges(
+  backend: string,
+  seen: () => Seen,
+  halfOpen?: (t: TestContext) => boolean,
+): void {
+  function check(name: string, body: (seen: Seen) => void): void {
+    test(`${backend}: ${name}`, () => body(seen()));
+  }
+
+  check("three forged segments are three events that name their cause", (seen) => {
+    const { three } = seen.faults;
+    const events = seen.events("three");
+    assert.deepEqual(
+      events.map(({ trigger }) => trigger),
+      ["rst", "syn", "ack_too_old"],
+    );
+    assert.equal(three.moved.TCPChallengeACK, 3);
+    for (const event of events) {
+      checkConnection(event, three);
+      assert.equal(event.backend, backend);
+      assert.equal(event.sent, true);
+      assert.equal(event.inferred, undefined);
+      assert.equal(event.tcp_state, "established");
+    }
+    assert.deepEqual(
+      events.map(({ segment }) => segment),
+      [
+        { seq: (three.rcv_nxt + 10) >>> 0, ack: 0 },
+        { seq: (three.rcv_nxt + 5_000_000) >>> 0, ack: 0 },
+        { seq: three.rcv_nxt, ack: (three.snd_una - 1_000_000) >>> 0 },
+      ],
+    );
+  });
+
+  check("what the per-socket limiter holds back says so", (seen) => {
+    const { moved } = seen.faults.socketLimited;
+    assert.deepEqual(
+      seen.events("socketLimited").map(({ sent, limiter }) => [sent, limiter]),
+      [[true, undefined], ...Array.from({ length: 3 }, () => [false, "socket"])],
+    );
+    assert.deepEqual([moved.TCPChallengeACK, moved.TCPACKSkippedChallenge], [1, 3]);
+  });
+
+  check("so does what the namespace's limiter holds back", (seen) => {
+    const events = seen.events("netnsLimited");
+    assert.equal(events.length, 4);
+    const sent = events.filter((event) => event.sent === true);
+    const held = events.filter((event) => event.sent === false && event.limiter === "netns");
+    assert.equal(sent.length, seen.faults.netnsLimited.moved.TCPChallengeACK);
+    assert.ok(held.length >= 2, JSON.stringify(events));
+    assert.equal(sent.length + held.length, events.length);
+  });
+
+  check("20 SYNs are 20 events, as many as TCPSYNChallenge moved", (seen) => {
+    assert.equal(seen.events("twenty").length, 20);
+    assert.equal(seen.faults.twenty.moved.TCPSYNChallenge, 20);
+  });
+
+  check("an ACK of unsent data is an event where the kernel challenges it", (seen) => {
+    const events = seen.events("newAck");
+    assert.equal(events.length, seen.faults.newAck.moved.TCPChallengeACK);
+    assert.ok(events.every(({ trigger }) => trigger === "ack_too_new"));
+  });
+
+  check("each challenged connection has exactly one outcome", (seen) => {
+    const expected = outcomes(seen.faults);
+    for (const name of Object.keys(CONNECTIONS) as Name[]) {
+      const found = seen.events(name, "challenge_outcome");
+      const told = found.map(({ outcome, challenges }) => [outcome, challenges]);
+      assert.deepEqual(told, expected[name] === undefined ? [] : [expected[name]], name);
+      for (const outcome of found) checkOutcome(outcome, seen, name);
+    }
+  });
+
+  check("a reset and a close without a challenge are no event", (seen) => {
+    for (const name of ["plainClose", "plainReset"] as const) {
+      assert.deepEqual(seen.events(name), []);
+      assert.deepEqual(seen.events(name, "challenge_outcome"), []);
+    }
+    const names = Object.keys(CONNECTIONS) as Name[];
+    const known = names.flatMap((name) => [
+      ...seen.events(name),
+      ...seen.events(name, "challenge_outcome"),
+    ]);
+    assert.equal(seen.count, known.length);
+  });
+
+  if (halfOpen === undefined) return;
+  test(`${backend}: an RST on a half-open connection is an event of its request socket`, (t) => {
+    if (halfOpen(t)) checkHalfOpen(seen());
+  });
+}
+
+function checkHalfOpen(seen: Seen): void {
+  const { halfOpen } = seen.faults;
+  const [event, ...others] = seen.events("halfOpen");
+  assert.ok(event);
+  assert.deepEqual(others, []);
+  assert.equal(halfOpen.moved.TCPChallengeACK, 1);
+  checkConnection(event, { ...halfOpen, snd_una: (halfOpen.snd_una - 1) >>> 0 });
+  assert.deepEqual([event.tcp_state, event.trigger, event.sent], ["new_syn_recv", "rst", true]);
+  assert.deepEqual(event.segment, { seq: (halfOpen.rcv_nxt + 10) >>> 0, ack: 0 });
+}
+
+function checkConnection(event: ParsedEvent, made: Challenged): void {
+  const [address, port] = made.server;
+  assert.deepEqual(event.local, { address, port });
+  assert.deepEqual(event.peer, { address: made.client[0], port: made.client[1] });
+  assert.deepEqual([event.rcv_nxt, event.snd_una], [made.rcv_nxt, made.snd_una]);
+  assert.equal(event.attribution, "socket");
+  assert.deepEqual(event.process, { pid: made.pid, comm: "python3", uid: 0 });
+}
+
+function checkOutcome(event: ParsedEvent, seen: Seen, name: Name): void {
+  const first = seen.events(name)[0];
+  assert.ok(first?.seq !== undefined && event.seq !== undefined && first.seq < event.seq);
+  assert.equal(event.socket_cookie, first.socket_cookie);
+  assert.deepEqual(event.process, first.process);
+  assert.deepEqual(event.cgroup, first.cgroup);
+  const delayMs = (event.delay_ns as number) / 1e6;
+  const [atLeast, below] = event.outcome === "survived" ? [10_000, 12_000] : [0, 10_000];
+  assert.ok(delayMs >= atLeast && delayMs < below, `${name}: ${delayMs} ms`);
+}
