@@ -71,7 +71,8 @@ describe("wrong usage", () => {
 describe("tuplewatch run", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it(`ends its streams and exits with 0 on ${signal}`, async () => {
-      const daemon = await startDaemonProcess();
+      // Without connect, which sees the clients themselves.
+      const daemon = await startDaemonProcess(["--probes", "challenge_ack"]);
       const ndjson = curl(`${daemon.url}/events`);
       const sse = curl("--header", "Accept: text/event-stream", `${daemon.url}/events`);
       const clients = async () => (await curl(`${daemon.url}/status`).done).stdout;

@@ -78,7 +78,8 @@ describe("a client that does not read", () => {
   }
 
   it("does not hold up the others", async (t) => {
-    const server = await startServer(t, JOURNAL);
+    // Roomy: were the lively one to miss an event, its limit would never be reached.
+    const server = await startServer(t);
     openSilentClient(t, server.port, "/events");
     const lively = connect({ port: server.port, host: "127.0.0.1" });
     lively.write(`GET /events?limit=${EVENTS} HTTP/1.0\r\n\r\n`);

@@ -52,8 +52,6 @@ export function curl(...args: string[]): Running {
   return start("curl", ["--silent", "--no-buffer", "--max-time", "30", ...args]);
 }
 
-/** A daemon takes half a second to serve; in an emulated machine with two of them, many. */
-
 /** `tuplewatch run` on a free port, once it serves. */
 export async function startDaemonProcess(
   args: readonly string[] = [],
