@@ -67,15 +67,20 @@ static __always_inline bool before(__u32 left, __u32 right)
 	return (__s32)(left - right) < 0;
 }
 
-/* Runs for each segment that an established connection receives. */
+/*
+ * Runs for each segment that an established connection receives: hence plain loads, which a
+ * tracepoint's arguments permit, in place of calls of a helper.
+ */
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(note_established, struct sock *sk, struct sk_buff *skb)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	__u32 ack = BPF_CORE_READ(tcp_cb(skb), ack_seq);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_skb_cb *cb = tcp_cb(skb);
 
-	if (before(ack, BPF_CORE_READ(tp, snd_una)) || before(BPF_CORE_READ(tp, snd_nxt), ack) ||
-		BPF_CORE_READ(tcp_cb(skb), tcp_flags) & (TCP_FLAG_SYN | TCP_FLAG_RST))
+	if (!tp)
+		return 0;
+	if (before(cb->ack_seq, tp->snd_una) || before(tp->snd_nxt, cb->ack_seq) ||
+		cb->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_RST))
 		note_segment(sk, skb);
 	return 0;
 }
