@@ -109,7 +109,7 @@ function withoutAbsent(backend: Backend): Backend {
   const { optional = {}, kprobes = [] } = backend;
   const wanted = Object.entries(optional);
   if (wanted.length === 0) return backend;
-  const symbols = readSymbols();
+  const symbols = readSymbols(Object.values(optional));
   const absent = new Set(
     wanted.flatMap(([program, functionName]) =>
       findSymbol(functionName, symbols) === undefined ? [program] : [],
@@ -175,7 +175,7 @@ function attachPrograms(
   }
   // Results first: an attempt that began before its end could be seen would never be reported.
   const links = programs.map((name) => loaded.program(name).attach());
-  const symbols = kprobes.length > 0 ? readSymbols() : "";
+  const symbols = readSymbols(kprobes.map(({ functionName }) => functionName));
   for (const kprobe of kprobes) links.push(attachKprobe(loaded, kprobe, symbols));
   for (const name of cgroupPrograms) {
     links.push(loaded.program(name).attachCgroup(cgroupFd as number));

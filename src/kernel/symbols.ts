@@ -1,8 +1,30 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 
-/** The kernel's symbols and those of its modules: some 10 MB, so read them once for many searches. */
-export function readSymbols(): string {
-  return readFileSync("/proc/kallsyms", "latin1");
+const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * Code symbols of the kernel and its modules whose name begins with one of `functionNames`, one per
+ * line. The file is read in pieces: it has some 10 MB, of which a few lines are wanted.
+ */
+export function readSymbols(functionNames: readonly string[], path = "/proc/kallsyms"): string {
+  if (functionNames.length === 0) return "";
+  const line = new RegExp(String.raw`^[0-9a-f]+ [tTwW] (?:${functionNames.join("|")})\b.*$`, "gm");
+  const chunk = Buffer.alloc(CHUNK_BYTES);
+  const found: string[] = [];
+  const fd = openSync(path, "r");
+  try {
+    let rest = "";
+    for (let length = readSync(fd, chunk); length > 0; length = readSync(fd, chunk)) {
+      const text = rest + chunk.latin1Slice(0, length);
+      const end = text.lastIndexOf("\n") + 1;
+      found.push(...(text.slice(0, end).match(line) ?? []));
+      rest = text.slice(end);
+    }
+    found.push(...(rest.match(line) ?? []));
+  } finally {
+    closeSync(fd);
+  }
+  return found.join("\n");
 }
 
 /**

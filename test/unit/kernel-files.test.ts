@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { parseProcCgroup } from "../../src/enrich/cgroups.ts";
 import { LruMap } from "../../src/enrich/lru.ts";
 import { formatTime } from "../../src/kernel/clock.ts";
 import { parseProcStats } from "../../src/kernel/conntrack-stats.ts";
 import { parseNetstat } from "../../src/kernel/netstat.ts";
-import { findSymbol } from "../../src/kernel/symbols.ts";
+import { findSymbol, readSymbols } from "../../src/kernel/symbols.ts";
 import { formatAddress, formatLocal, resultName } from "../../src/probes/fields.ts";
 
 describe("parseNetstat", () => {
@@ -57,6 +60,21 @@ describe("findSymbol", () => {
     "ffffffff81000020 T early",
     "ffffffff81000030 D early_drop",
   ].join("\n");
+
+  it("is given all it needs by readSymbols, wherever a piece of the file ends", () => {
+    const path = join(mkdtempSync(join(tmpdir(), "tw-kallsyms-")), "kallsyms");
+    const filler = `ffffffff81000040 t filler_of_the_same_length_again_and_again\n`;
+    writeFileSync(
+      path,
+      `${filler.repeat(9000)}${kallsyms}\n${filler.repeat(3)}ffffffff81000050 t last`,
+    );
+    const symbols = readSymbols(["nf_ct_resolve_clash", "tcp_send_challenge_ack", "last"], path);
+    assert.deepEqual(symbols.split("\n").length, 3);
+    assert.equal(findSymbol("nf_ct_resolve_clash", symbols), "nf_ct_resolve_clash");
+    assert.equal(findSymbol("last", symbols), "last");
+    assert.equal(readSymbols([], path), "");
+    rmSync(dirname(path), { recursive: true });
+  });
 
   it("finds a specialised copy and a module's function", () => {
     const name = "tcp_send_challenge_ack";

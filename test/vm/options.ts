@@ -14,7 +14,7 @@ export const HELP = `Runs the tests of test/guest on Debian's own kernels, in vi
                     may be repeated; also a suite, as trixie
   --all             every kernel of the matrix (the default)
   --shell           an interactive shell in a guest (with one --kernel)
-  --timeout SECONDS limit for the command in each guest (default 300)
+  --timeout SECONDS limit for the command in each guest (default 1200)
   --jobs N          guests at the same time, 1 or 2 (default 2)
   --update          look for newer kernel packages; otherwise cached ones are used
   --help
@@ -24,7 +24,7 @@ Exit status: 0 if all passed, 1 if anything failed, 2 for wrong usage, 130 when 
 With "-- command" on one kernel it is the command's own.
 `;
 
-const DEFAULT_TIMEOUT_S = 300;
+const DEFAULT_TIMEOUT_S = 1200;
 const MAX_TIMEOUT_S = 24 * 3600;
 
 export interface Options {
