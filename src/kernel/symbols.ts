@@ -15,7 +15,7 @@ export function readSymbols(functionNames: readonly string[], path = "/proc/kall
   try {
     let rest = "";
     for (let length = readSync(fd, chunk); length > 0; length = readSync(fd, chunk)) {
-      const text = rest + chunk.latin1Slice(0, length);
+      const text = rest + chunk.toString("latin1", 0, length);
       const end = text.lastIndexOf("\n") + 1;
       found.push(...(text.slice(0, end).match(line) ?? []));
       rest = text.slice(end);
