@@ -73,6 +73,8 @@ def snat_tcp():
     results, socks = [], []
     for index in range(5):
         sock = socket.socket()
+        # Closed by a reset: the next run needs the port before a TIME_WAIT would be over.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.bind(("127.0.0.1", 6101 + index))
         sock.settimeout(1.6)
         socks.append(sock)
