@@ -6,6 +6,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+// What the set-up fetched without installing it.
+process.env.PATH = `${join(root, "build", "tools", "usr", "bin")}:${process.env.PATH}`;
+
 const args = process.argv.slice(2);
 const unknown = args.filter((arg) => arg !== "--host" && arg !== "--guests");
 if (unknown.length > 0) {
