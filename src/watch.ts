@@ -3,8 +3,10 @@ import { release } from "node:os";
 import { enableRunStats, libbpfVersion } from "libbpf-ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
+import { Cgroups } from "./enrich/cgroups.ts";
 import { reasonOf } from "./errno.ts";
 import { backendsFor } from "./kernel/attach.ts";
+import { CgroupNames } from "./kernel/cgroup-names.ts";
 import { ProbeRun } from "./kernel/probe-run.ts";
 import { gapBatch } from "./pipeline/batch.ts";
 import { Intake } from "./pipeline/intake.ts";
@@ -39,6 +41,7 @@ export class Watch implements KernelStage {
   #journal: Journal | undefined;
   #intake: Intake | undefined;
   #check: NodeJS.Timeout | undefined;
+  #cgroupNames: CgroupNames | undefined;
   #programStats: { close(): void } | undefined;
 
   constructor(context: DaemonContext) {
@@ -52,7 +55,9 @@ export class Watch implements KernelStage {
     logger.debug({ libbpf: libbpfVersion() }, "library");
     this.#journal = journal;
     const mount = findCgroup2Mount();
-    this.#intake = new Intake(journal, registry, this.#probes, mount);
+    this.#cgroupNames = this.#noteCgroups();
+    const cgroups = new Cgroups(mount, (id) => this.#cgroupNames?.path(id));
+    this.#intake = new Intake(journal, registry, this.#probes, cgroups);
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
     registerProbeMetrics(registry, () => this.#states());
     if (this.#context.config.programStats === "on") this.#measurePrograms();
@@ -92,9 +97,23 @@ export class Watch implements KernelStage {
     for (const run of this.#runs) await run.finish();
     this.#tellLosses();
     this.#programStats?.close();
+    this.#cgroupNames?.close();
+    this.#cgroupNames = undefined;
     for (const run of this.#runs.splice(0)) run.close();
     if (this.#cgroupFd !== undefined) closeSync(this.#cgroupFd);
     this.#cgroupFd = undefined;
+  }
+
+  /** Without it, containers that are gone before their first event is read stay nameless. */
+  #noteCgroups(): CgroupNames | undefined {
+    const { config, logger } = this.#context;
+    if (config.backend === "counters") return undefined;
+    try {
+      return CgroupNames.attach(config.bpfDir === "auto" ? undefined : config.bpfDir);
+    } catch (error) {
+      logger.warn({ reason: reasonOf(error) }, "new cgroups are not noted");
+      return undefined;
+    }
   }
 
   #attachAll(mount: string | undefined): void {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LruMap } from "./lru.ts";
+import { type Workload, workloadOf } from "./workload.ts";
 
 const MAX_PATHS = 8192;
 const MAX_PROCESSES = 4096;
@@ -14,52 +15,73 @@ const RESCAN_MS = 1000;
 /** The root of a cgroup2 tree; on hybrid hosts every process is in it. */
 const ROOT_ID = 1;
 
-interface ProcessPath {
-  readonly path: string | undefined;
+/** Path below the hierarchy's root, as in /proc/PID/cgroup, and what it tells. */
+export interface CgroupName extends Workload {
+  readonly path: string;
+}
+
+/** Paths of cgroups that may be gone already, by id; undefined for those it does not know. */
+export type PathSource = (id: number) => string | undefined;
+
+interface ProcessName {
+  readonly name: CgroupName | undefined;
   readonly expiresAtMs: number;
 }
 
 /**
- * Names cgroups by the path below the hierarchy's root, as in /proc/PID/cgroup. Where the v2
- * hierarchy is in use its ids are inode numbers of the directories; on hybrid hosts all ids are
- * that of the root, and the process tells its path in systemd's own hierarchy.
+ * Names cgroups. Where the v2 hierarchy is in use its ids are inode numbers of the directories; on
+ * hybrid hosts all ids are that of the root, and the process tells its path in another hierarchy.
  */
 export class Cgroups {
   readonly #mount: string | undefined;
-  readonly #paths = new LruMap<number, string>(MAX_PATHS);
-  readonly #processes = new LruMap<number, ProcessPath>(MAX_PROCESSES);
+  readonly #source: PathSource;
+  readonly #names = new LruMap<number, CgroupName>(MAX_PATHS);
+  readonly #processes = new LruMap<number, ProcessName>(MAX_PROCESSES);
   #scannedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** `mount`: where cgroup2 is mounted, if it is. */
-  constructor(mount: string | undefined) {
+  /** `mount`: where cgroup2 is mounted, if it is. What is there now is read at once. */
+  constructor(mount: string | undefined, source: PathSource = () => undefined) {
     this.#mount = mount;
+    this.#source = source;
+    this.#scan();
   }
 
   /** Undefined when both the cgroup and the process are gone, or never could be named. */
-  path(id: number, pid: number): string | undefined {
-    if (id !== ROOT_ID) return this.#pathOfId(id);
-    return (pid === 0 ? undefined : this.#pathOfProcess(pid)) ?? "/";
+  name(id: number, pid: number): CgroupName | undefined {
+    if (id === 0) return undefined;
+    if (id !== ROOT_ID) return this.#nameOfId(id);
+    return this.nameOfProcess(pid) ?? ROOT;
   }
 
-  #pathOfId(id: number): string | undefined {
-    const known = this.#paths.get(id);
-    if (known !== undefined || id === 0 || this.#mount === undefined) return known;
-    const nowMs = performance.now();
-    if (nowMs - this.#scannedAtMs < RESCAN_MS) return undefined;
-    this.#scannedAtMs = nowMs;
-    this.#scan(this.#mount, "/", MAX_PATHS);
-    return this.#paths.get(id);
+  #nameOfId(id: number): CgroupName | undefined {
+    const known = this.#names.get(id);
+    if (known !== undefined) return known;
+    const path = this.#source(id);
+    if (path !== undefined) return this.#keep(id, path);
+    if (performance.now() - this.#scannedAtMs >= RESCAN_MS) this.#scan();
+    return this.#names.get(id);
+  }
+
+  #keep(id: number, path: string): CgroupName {
+    const name = nameOf(path);
+    this.#names.set(id, name);
+    return name;
+  }
+
+  #scan(): void {
+    this.#scannedAtMs = performance.now();
+    if (this.#mount !== undefined) this.#scanBelow(this.#mount, "/", MAX_PATHS);
   }
 
   /** Depth first, at most `budget` directories; what is left is returned. */
-  #scan(directory: string, path: string, budget: number): number {
+  #scanBelow(directory: string, path: string, budget: number): number {
     let left = budget - 1;
     try {
-      this.#paths.set(statSync(directory).ino, path);
+      this.#keep(statSync(directory).ino, path);
       for (const entry of readdirSync(directory, { withFileTypes: true })) {
         if (left <= 0) break;
         if (!entry.isDirectory()) continue;
-        left = this.#scan(join(directory, entry.name), join(path, entry.name), left);
+        left = this.#scanBelow(join(directory, entry.name), join(path, entry.name), left);
       }
     } catch {
       // removed while being read: the next scan will not find it either
@@ -67,14 +89,23 @@ export class Cgroups {
     return left;
   }
 
-  #pathOfProcess(pid: number): string | undefined {
+  /** A process that is gone keeps the last name it had; 0 is nobody. */
+  nameOfProcess(pid: number): CgroupName | undefined {
+    if (pid === 0) return undefined;
     const nowMs = performance.now();
     const known = this.#processes.get(pid);
-    if (known !== undefined && known.expiresAtMs > nowMs) return known.path;
+    if (known !== undefined && known.expiresAtMs > nowMs) return known.name;
     const path = readProcessPath(pid);
-    this.#processes.set(pid, { path, expiresAtMs: nowMs + PROCESS_TTL_MS });
-    return path;
+    const name = path === undefined ? known?.name : nameOf(path);
+    this.#processes.set(pid, { name, expiresAtMs: nowMs + PROCESS_TTL_MS });
+    return name;
   }
+}
+
+const ROOT: CgroupName = { path: "/" };
+
+function nameOf(path: string): CgroupName {
+  return { path, ...workloadOf(path) };
 }
 
 function readProcessPath(pid: number): string | undefined {

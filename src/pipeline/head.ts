@@ -1,11 +1,19 @@
+import type { CgroupName } from "../enrich/cgroups.ts";
 import { formatTime } from "../kernel/clock.ts";
 import { attributionNames, type EventHead, inferredNames } from "../probes/events.gen.ts";
 import { bitNames, enumName, formatNetns, formatProcess } from "../probes/fields.ts";
+import type { Party } from "../probes/probe.ts";
 
-/** What the record itself does not hold. Absent names are not known, or no longer. */
-export interface Names {
-  readonly cgroupPath?: string | undefined;
+/** Names of one party. Absent ones are not known, or no longer. */
+export interface PartyNames {
+  readonly cgroup?: CgroupName | undefined;
   readonly netns?: string | undefined;
+}
+
+/** What a record does not hold itself: the names of the party in its head, and of the others. */
+export interface Names extends PartyNames {
+  /** In the order of the kind's `parties`. */
+  readonly parties?: readonly PartyNames[];
 }
 
 export interface Origin {
@@ -31,12 +39,14 @@ export function formatHead(head: EventHead, type: string, origin: Origin) {
     },
     attribution,
     ...(attribution !== "none" && { process: formatProcess(head.process) }),
-    ...(head.cgroupId !== 0n && {
-      cgroup: {
-        id: String(head.cgroupId),
-        ...(names.cgroupPath !== undefined && { path: names.cgroupPath }),
-      },
-    }),
+    ...(head.cgroupId !== 0n && { cgroup: { id: String(head.cgroupId), ...names.cgroup } }),
     ...(head.inferred !== 0 && { inferred: bitNames(head.inferred, inferredNames) }),
   };
+}
+
+/** Adds the names to a party in an event's body. */
+export function nameParty(party: Party | undefined, names: PartyNames | undefined): void {
+  if (party === undefined || names === undefined) return;
+  if (names.cgroup !== undefined) party.cgroup = { ...party.cgroup, ...names.cgroup };
+  if (names.netns !== undefined) party.netns = { ...party.netns, name: names.netns };
 }

@@ -1,11 +1,11 @@
 import type { Registry } from "prom-client";
-import { Cgroups } from "../enrich/cgroups.ts";
+import type { Cgroups } from "../enrich/cgroups.ts";
 import { NetnsNames } from "../enrich/netns.ts";
 import { WallClock } from "../kernel/clock.ts";
 import type { RingRecords } from "../kernel/drain.ts";
 import { kindAt, kindsOf } from "../probes/kinds.ts";
-import type { Aggregator, Columns, Probe, RecordKind } from "../probes/probe.ts";
-import type { Names } from "./head.ts";
+import type { Aggregator, PartyColumns, Probe, RecordKind } from "../probes/probe.ts";
+import type { Names, PartyNames } from "./head.ts";
 import type { Journal } from "./journal.ts";
 import { RecordEvents } from "./record-events.ts";
 
@@ -25,17 +25,16 @@ export class Intake {
   readonly #rows: Float64Array;
   readonly #offsets = new Int32Array(MAX_ROWS);
 
-  /** `cgroupMount`: where cgroup2 is mounted, if it is. */
   constructor(
     journal: Journal,
     registry: Registry,
     probes: readonly Probe[],
-    cgroupMount: string | undefined,
+    cgroups: Cgroups,
     clock = new WallClock(),
   ) {
     this.#journal = journal;
     this.#clock = clock;
-    this.#cgroups = new Cgroups(cgroupMount);
+    this.#cgroups = cgroups;
     const kinds = probes.flatMap(kindsOf);
     for (const kind of kinds) this.#aggregators.set(kind, kind.createAggregator(registry));
     this.#rows = new Float64Array(MAX_ROWS * Math.max(...kinds.map((k) => k.columns.count)));
@@ -57,7 +56,7 @@ export class Intake {
   #count(kind: RecordKind, { views, offsets, count }: RecordsOfKind): Names[] {
     kind.columns.decode(views, offsets, count, this.#rows);
     this.#aggregators.get(kind)?.(this.#rows, count);
-    return this.#names(kind.columns, count);
+    return this.#names(kind, count);
   }
 
   /** Counts records of several kinds, one kind after the other; the names are in ring order. */
@@ -75,17 +74,35 @@ export class Intake {
     return names;
   }
 
-  #names(columns: Columns, count: number): Names[] {
-    const rows = this.#rows;
+  #names({ columns, parties }: RecordKind, count: number): Names[] {
+    const head = {
+      cgroupId: columns.headCgroupId,
+      pid: columns.headProcessPid,
+      netnsInum: columns.headNetnsInum,
+    };
     const names: Names[] = [];
     for (let index = 0, row = 0; index < count; index++, row += columns.count) {
-      const cgroupId = rows[row + columns.headCgroupId] as number;
-      const pid = rows[row + columns.headProcessPid] as number;
-      names.push({
-        cgroupPath: cgroupId === 0 ? undefined : this.#cgroups.path(cgroupId, pid),
-        netns: this.#netns.name(rows[row + columns.headNetnsInum] as number),
-      });
+      const named = this.#partyNames(head, row);
+      names.push(
+        parties === undefined
+          ? named
+          : { ...named, parties: parties.map((party) => this.#partyNames(party, row)) },
+      );
     }
     return names;
+  }
+
+  /** Names that are known for a row's party now; later it may be gone. */
+  #partyNames({ cgroupId, pid, netnsInum }: Omit<PartyColumns, "find">, row: number): PartyNames {
+    const read = (column: number) => this.#rows[row + column] as number;
+    const process = read(pid);
+    const cgroup =
+      cgroupId === undefined
+        ? this.#cgroups.nameOfProcess(process)
+        : this.#cgroups.name(read(cgroupId), process);
+    const inum = netnsInum === undefined ? 0 : read(netnsInum);
+    if (inum === 0) return { cgroup };
+    const netns = this.#netns.name(inum, { pid: process, container: cgroup?.container });
+    return { cgroup, netns };
   }
 }

@@ -3,7 +3,7 @@ import type { RingRecords } from "../kernel/drain.ts";
 import { kindAt } from "../probes/kinds.ts";
 import type { Probe } from "../probes/probe.ts";
 import type { EventBatch, TuplewatchEvent } from "./batch.ts";
-import { formatHead, type Names } from "./head.ts";
+import { formatHead, type Names, nameParty } from "./head.ts";
 
 /** Memory of a batch and of each record in it, beside the records' bytes. */
 const BATCH_OVERHEAD_BYTES = 1024;
@@ -43,11 +43,16 @@ export class RecordEvents implements EventBatch {
     const at = this.#offsets[index];
     if (at === undefined) throw new RangeError(`record ${index} of ${this.count}`);
     this.#views ??= recordViews(this.#bytes.buffer);
-    const { type, head, body } = kindAt(this.#probe, this.#views, at).decode(this.#views, at);
+    const kind = kindAt(this.#probe, this.#views, at);
+    const { type, head, body } = kind.decode(this.#views, at);
+    const names = this.#names[index] ?? {};
+    for (const [place, party] of (kind.parties ?? []).entries()) {
+      nameParty(party.find(body), names.parties?.[place]);
+    }
     const origin = {
       probe: this.probe,
       backend: this.#backend,
-      names: this.#names[index] ?? {},
+      names,
       wallClockOffsetNs: this.#wallClockOffsetNs,
     };
     return { seq, ...formatHead(head, type, origin), ...body };

@@ -17,7 +17,7 @@ import {
   protocolName,
   resultName,
 } from "./fields.ts";
-import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
+import type { Aggregator, DecodedRecord, Party, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
 const CGROUP_PROGRAMS = ["connect4", "connect6"];
@@ -58,6 +58,12 @@ export const connect: Probe = {
     count: connectEventColumnCount,
     decode: decodeConnectEventColumns,
   },
+  parties: [
+    {
+      pid: connectEventColumns.conflictProcessPid,
+      find: ({ conflict }) => conflict as Party | undefined,
+    },
+  ],
   globals: ({ connectEvents }) => ({ config_connect_events: CONNECT_EVENTS[connectEvents] }),
   decode: (views, at) => {
     const event = decodeConnectEvent(views, at);

@@ -12,7 +12,7 @@ import {
   verdictNames,
 } from "./events.gen.ts";
 import { enumName, formatNetns, formatProcess, formatTuple, protocolName } from "./fields.ts";
-import type { Aggregator, Backend, DecodedRecord, Probe } from "./probe.ts";
+import type { Aggregator, Backend, DecodedRecord, Party, PartyColumns, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
 const MODULE = "nf_conntrack";
@@ -54,16 +54,34 @@ const KPROBE: Backend = {
   optional: { kprobe_udp_send: "udp_send_skb", kprobe_udp_send_v6: "udp_v6_send_skb" },
 };
 
+const COLUMNS = conntrackInsertFailedEventColumns;
+
+const PARTIES: readonly PartyColumns[] = [
+  {
+    pid: COLUMNS.ownerProcessPid,
+    cgroupId: COLUMNS.ownerCgroupId,
+    netnsInum: COLUMNS.ownerNetnsInum,
+    find: ({ owner }) => owner as Party | undefined,
+  },
+  {
+    pid: COLUMNS.winnerOwnerProcessPid,
+    cgroupId: COLUMNS.winnerOwnerCgroupId,
+    netnsInum: COLUMNS.winnerOwnerNetnsInum,
+    find: ({ winner }) => (winner as { owner?: Party } | undefined)?.owner,
+  },
+];
+
 /** One event per packet whose new conntrack entry could not be inserted. */
 export const conntrackInsertFailed: Probe = {
   name: "conntrack_insert_failed",
   backends: [FENTRY, KPROBE, { name: "drop_tracepoint", programs: ["drop_tracepoint"] }],
   layout: conntrackInsertFailedEventLayout,
   columns: {
-    ...conntrackInsertFailedEventColumns,
+    ...COLUMNS,
     count: conntrackInsertFailedEventColumnCount,
     decode: decodeConntrackInsertFailedEventColumns,
   },
+  parties: PARTIES,
   decode: (views, at) => {
     const event = decodeConntrackInsertFailedEvent(views, at);
     return { type: "conntrack_insert_failed", head: event.head, body: body(event) };
@@ -113,7 +131,7 @@ function createAggregator(registry: Registry): Aggregator {
     labelNames: ["protocol", "nat", "verdict", "cause"],
     registers: [registry],
   });
-  const { protocol, nat, verdict, cause } = conntrackInsertFailedEventColumns;
+  const { protocol, nat, verdict, cause } = COLUMNS;
   const tally = new Tally(counter, [protocol, nat, verdict, cause], (values) => {
     const [number = 0, kind = 0, fate = 0, why = 0] = values;
     return {

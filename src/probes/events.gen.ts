@@ -245,10 +245,11 @@ export const connectEventColumns = {
   synRetransmits: 7,
   hasConflict: 8,
   family: 9,
+  conflictProcessPid: 10,
 } as const;
 
 /** Numbers per row of decodeConnectEventColumns. */
-export const connectEventColumnCount = 10;
+export const connectEventColumnCount = 11;
 
 /** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
 export function decodeConnectEventColumns(
@@ -258,7 +259,7 @@ export function decodeConnectEventColumns(
   out: Float64Array,
 ): void {
   const { i32, u16, u32, u8 } = views;
-  for (let i = 0, row = 0; i < count; i++, row += 10) {
+  for (let i = 0, row = 0; i < count; i++, row += 11) {
     const at = offsets[i] as number;
     const at2 = at >> 1;
     const at4 = at >> 2;
@@ -272,6 +273,7 @@ export function decodeConnectEventColumns(
     out[row + 7] = u8[at + 129] as number;
     out[row + 8] = u8[at + 130] as number;
     out[row + 9] = u16[at2 + 63] as number;
+    out[row + 10] = u32[at4 + 40] as number;
   }
 }
 
@@ -547,10 +549,16 @@ export const conntrackInsertFailedEventColumns = {
   nat: 4,
   verdict: 5,
   cause: 6,
+  ownerCgroupId: 7,
+  ownerProcessPid: 8,
+  ownerNetnsInum: 9,
+  winnerOwnerCgroupId: 10,
+  winnerOwnerProcessPid: 11,
+  winnerOwnerNetnsInum: 12,
 } as const;
 
 /** Numbers per row of decodeConntrackInsertFailedEventColumns. */
-export const conntrackInsertFailedEventColumnCount = 7;
+export const conntrackInsertFailedEventColumnCount = 13;
 
 /** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
 export function decodeConntrackInsertFailedEventColumns(
@@ -560,7 +568,7 @@ export function decodeConntrackInsertFailedEventColumns(
   out: Float64Array,
 ): void {
   const { u16, u32, u8 } = views;
-  for (let i = 0, row = 0; i < count; i++, row += 7) {
+  for (let i = 0, row = 0; i < count; i++, row += 13) {
     const at = offsets[i] as number;
     const at2 = at >> 1;
     const at4 = at >> 2;
@@ -571,5 +579,11 @@ export function decodeConntrackInsertFailedEventColumns(
     out[row + 4] = u8[at + 204] as number;
     out[row + 5] = u8[at + 205] as number;
     out[row + 6] = u8[at + 206] as number;
+    out[row + 7] = (u32[at4 + 41] as number) * 4294967296 + (u32[at4 + 40] as number);
+    out[row + 8] = u32[at4 + 43] as number;
+    out[row + 9] = u32[at4 + 42] as number;
+    out[row + 10] = (u32[at4 + 77] as number) * 4294967296 + (u32[at4 + 76] as number);
+    out[row + 11] = u32[at4 + 79] as number;
+    out[row + 12] = u32[at4 + 78] as number;
   }
 }

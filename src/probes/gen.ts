@@ -15,6 +15,7 @@ const COLUMNS = {
     "syn_retransmits",
     "has_conflict",
     "family",
+    "conflict_process.pid",
   ],
   challenge_ack_event: ["head.cgroup_id", "head.process.pid", "head.netns_inum", "trigger", "sent"],
   challenge_outcome_event: ["head.cgroup_id", "head.process.pid", "head.netns_inum", "outcome"],
@@ -26,6 +27,12 @@ const COLUMNS = {
     "nat",
     "verdict",
     "cause",
+    "owner.cgroup_id",
+    "owner.process.pid",
+    "owner.netns_inum",
+    "winner_owner.cgroup_id",
+    "winner_owner.process.pid",
+    "winner_owner.netns_inum",
   ],
 } as const;
 

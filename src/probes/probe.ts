@@ -45,6 +45,22 @@ export interface Columns {
   decode(views: RecordViews, offsets: Int32Array, count: number, rows: Float64Array): void;
 }
 
+/** An object in an event's body that stands for a process other than the head's. */
+export interface Party {
+  readonly process?: object;
+  cgroup?: object;
+  netns?: object;
+}
+
+/** Where a record has such a party: indexes of its columns, and the place in the event. */
+export interface PartyColumns {
+  readonly pid: number;
+  /** Absent where the record tells the process only. */
+  readonly cgroupId?: number;
+  readonly netnsInum?: number;
+  find(body: DecodedRecord["body"]): Party | undefined;
+}
+
 /** Counts the records of one batch; `rows` holds `count` rows of the probe's columns. */
 export type Aggregator = (rows: Float64Array, count: number) => void;
 
@@ -57,6 +73,8 @@ export interface RecordKind {
   /** Layout of the records, checked against the object when it is loaded. */
   readonly layout: StructLayout;
   readonly columns: Columns;
+  /** Whose names are looked up beside those of the head. */
+  readonly parties?: readonly PartyColumns[];
   decode(views: RecordViews, at: number): DecodedRecord;
   /** Registers the metrics of these records. */
   createAggregator(registry: Registry): Aggregator;

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { findCgroup2Mount } from "../../src/config/cgroup.ts";
 import type { Attempts } from "./connects.ts";
 import { FAULTS } from "./netns.ts";
@@ -10,9 +11,13 @@ let made = 0;
 export class TestCgroup {
   readonly path: string;
 
-  constructor() {
-    this.path = `${findCgroup2Mount()}/tw-test-${process.pid}-${++made}`;
-    mkdirSync(this.path);
+  readonly #top: string;
+
+  /** `below`: as a container's runtime or systemd would nest it. */
+  constructor(below = "") {
+    this.#top = `${findCgroup2Mount()}/tw-test-${process.pid}-${++made}`;
+    this.path = join(this.#top, below);
+    mkdirSync(this.path, { recursive: true });
   }
 
   /** Makes `count` connect() attempts of a kind from inside the cgroup, in a namespace of its own. */
@@ -24,6 +29,6 @@ export class TestCgroup {
   }
 
   delete(): void {
-    rmdirSync(this.path);
+    for (let path = this.path; path.startsWith(this.#top); path = dirname(path)) rmdirSync(path);
   }
 }

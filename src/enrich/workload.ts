@@ -1,0 +1,58 @@
+/** What the path of a cgroup tells about who runs in it. */
+export interface Workload {
+  /** The innermost systemd unit, of the system's or of a user's manager. */
+  readonly unit?: string;
+  /** Id of the innermost container, as its runtime has it: 64 hexadecimal digits. */
+  readonly container?: string;
+  /**
+   * Uid of the Kubernetes pod, with dashes; of a static pod the digest of its manifest; of a pod
+   * that Podman made its id.
+   */
+  readonly pod?: string;
+}
+
+/**
+ * Reads the conventions of those who make cgroups, for version 1 and 2 alike:
+ * systemd (docs/CONTROL_GROUP_INTERFACE.md), runc's two drivers as Docker, containerd and CRI-O use
+ * them (`docker/ID`, `docker-ID.scope`, `kubepods/.../podUID/ID`, `cri-containerd-ID.scope`,
+ * `PARENT.slice:cri-containerd:ID`, `crio-ID.scope`), and Podman (`libpod-ID.scope/container`).
+ */
+export function workloadOf(cgroupPath: string): Workload {
+  let unit: string | undefined;
+  let container: string | undefined;
+  let pod: string | undefined;
+  for (const segment of cgroupPath.split(/[/:]/)) {
+    unit = unitIn(segment) ?? unit;
+    pod = podIn(segment) ?? pod;
+    container = CONTAINER.exec(segment)?.[1] ?? container;
+  }
+  return {
+    ...(unit !== undefined && { unit }),
+    ...(container !== undefined && { container }),
+    ...(pod !== undefined && { pod }),
+  };
+}
+
+/**
+ * The id alone, or with the runtime's name before it. What Podman and CRI-O call conmon is the
+ * container's monitor, outside of it.
+ */
+const CONTAINER = /^(?:(?:docker|cri-containerd|crio|libpod|nerdctl)-)?([0-9a-f]{64})(?:\.scope)?$/;
+
+const UNIT = /^.+\.(?:service|scope|socket|mount|swap)$/;
+
+/** systemd puts an underscore before names that the kernel has a use for: cg_escape(). */
+function unitIn(segment: string): string | undefined {
+  const name = segment.startsWith("_") ? segment.slice(1) : segment;
+  return UNIT.test(name) ? name : undefined;
+}
+
+const UID = "[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}";
+/** `podUID`, or `kubepods-burstable-podUID.slice`, in which dashes would mean nesting. */
+const POD = new RegExp(`^(?:(?:.*-)?kubepods(?:-[a-z]+)?-)?pod(${UID})(?:\\.slice)?$`);
+
+const PODMAN_POD = /^machine-libpod_pod_([0-9a-f]{64})\.slice$/;
+
+function podIn(segment: string): string | undefined {
+  return POD.exec(segment)?.[1]?.replaceAll("_", "-") ?? PODMAN_POD.exec(segment)?.[1];
+}
