@@ -109,6 +109,7 @@ enum sent {
 struct challenge_ack_event {
 	struct event_head head;
 	__u64 socket_cookie;
+	__u64 idle_ns; /* if has_idle: since data or an ACK came before the challenged segment */
 	struct endpoint local;
 	struct endpoint peer;
 	__u32 seq; /* of the segment that was challenged, if has_segment */
@@ -119,7 +120,8 @@ struct challenge_ack_event {
 	__u8 trigger; /* enum trigger */
 	__u8 sent;    /* enum sent */
 	__u8 has_segment;
-	__u8 pad[4];
+	__u8 has_idle;
+	__u8 pad[3];
 };
 
 enum outcome {

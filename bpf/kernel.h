@@ -145,7 +145,14 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+struct inet_connection_sock {
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+};
+
 struct tcp_sock {
+	__u32 rcv_tstamp;
 	__u32 segs_out;
 	__u32 rcv_nxt;
 	__u32 snd_una;

@@ -275,10 +275,11 @@ export function decodeConnectEventColumns(
   }
 }
 
-/** challenge_ack_event, 136 bytes. */
+/** challenge_ack_event, 144 bytes. */
 export interface ChallengeAckEvent {
   readonly head: EventHead;
   readonly socketCookie: bigint;
+  readonly idleNs: bigint;
   readonly local: Endpoint;
   readonly peer: Endpoint;
   readonly seq: number;
@@ -289,42 +290,47 @@ export interface ChallengeAckEvent {
   readonly trigger: number;
   readonly sent: number;
   readonly hasSegment: number;
+  readonly hasIdle: number;
 }
 
 export function decodeChallengeAckEvent(views: RecordViews, at: number): ChallengeAckEvent {
   return {
     head: decodeEventHead(views, at),
     socketCookie: views.u64[(at + 64) >> 3] as bigint,
-    local: decodeEndpoint(views, at + 72),
-    peer: decodeEndpoint(views, at + 92),
-    seq: views.u32[(at + 112) >> 2] as number,
-    ack: views.u32[(at + 116) >> 2] as number,
-    rcvNxt: views.u32[(at + 120) >> 2] as number,
-    sndUna: views.u32[(at + 124) >> 2] as number,
-    tcpState: views.u8[at + 128] as number,
-    trigger: views.u8[at + 129] as number,
-    sent: views.u8[at + 130] as number,
-    hasSegment: views.u8[at + 131] as number,
+    idleNs: views.u64[(at + 72) >> 3] as bigint,
+    local: decodeEndpoint(views, at + 80),
+    peer: decodeEndpoint(views, at + 100),
+    seq: views.u32[(at + 120) >> 2] as number,
+    ack: views.u32[(at + 124) >> 2] as number,
+    rcvNxt: views.u32[(at + 128) >> 2] as number,
+    sndUna: views.u32[(at + 132) >> 2] as number,
+    tcpState: views.u8[at + 136] as number,
+    trigger: views.u8[at + 137] as number,
+    sent: views.u8[at + 138] as number,
+    hasSegment: views.u8[at + 139] as number,
+    hasIdle: views.u8[at + 140] as number,
   };
 }
 
 export const challengeAckEventLayout: StructLayout = {
   name: "challenge_ack_event",
-  size: 136,
+  size: 144,
   fields: [
     { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
     { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
-    { name: "local", offset: 72, size: 20, kind: "struct", struct: endpointLayout },
-    { name: "peer", offset: 92, size: 20, kind: "struct", struct: endpointLayout },
-    { name: "seq", offset: 112, size: 4, kind: "u32" },
-    { name: "ack", offset: 116, size: 4, kind: "u32" },
-    { name: "rcv_nxt", offset: 120, size: 4, kind: "u32" },
-    { name: "snd_una", offset: 124, size: 4, kind: "u32" },
-    { name: "tcp_state", offset: 128, size: 1, kind: "u8" },
-    { name: "trigger", offset: 129, size: 1, kind: "u8" },
-    { name: "sent", offset: 130, size: 1, kind: "u8" },
-    { name: "has_segment", offset: 131, size: 1, kind: "u8" },
-    { name: "pad", offset: 132, size: 4, kind: "bytes" },
+    { name: "idle_ns", offset: 72, size: 8, kind: "u64" },
+    { name: "local", offset: 80, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "peer", offset: 100, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "seq", offset: 120, size: 4, kind: "u32" },
+    { name: "ack", offset: 124, size: 4, kind: "u32" },
+    { name: "rcv_nxt", offset: 128, size: 4, kind: "u32" },
+    { name: "snd_una", offset: 132, size: 4, kind: "u32" },
+    { name: "tcp_state", offset: 136, size: 1, kind: "u8" },
+    { name: "trigger", offset: 137, size: 1, kind: "u8" },
+    { name: "sent", offset: 138, size: 1, kind: "u8" },
+    { name: "has_segment", offset: 139, size: 1, kind: "u8" },
+    { name: "has_idle", offset: 140, size: 1, kind: "u8" },
+    { name: "pad", offset: 141, size: 3, kind: "bytes" },
   ],
 };
 
@@ -354,8 +360,8 @@ export function decodeChallengeAckEventColumns(
     out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
     out[row + 1] = u32[at4 + 8] as number;
     out[row + 2] = u32[at4 + 6] as number;
-    out[row + 3] = u8[at + 129] as number;
-    out[row + 4] = u8[at + 130] as number;
+    out[row + 3] = u8[at + 137] as number;
+    out[row + 4] = u8[at + 138] as number;
   }
 }
 
