@@ -17,6 +17,7 @@ enum event_type {
 	EVENT_TYPE_CHALLENGE_ACK = 2,
 	EVENT_TYPE_CONNTRACK_INSERT_FAILED = 3,
 	EVENT_TYPE_CHALLENGE_OUTCOME = 4,
+	EVENT_TYPE_FLOW_RETRY = 5,
 };
 
 /* How the process in the head was found: see "attribution" in the README's event table. */
@@ -187,6 +188,18 @@ struct conntrack_insert_failed_event {
 	struct tuple winner_original;
 	struct tuple winner_reply;
 	struct flow_owner winner_owner;
+	__u32 refusals; /* of this flow so far, with this one; 0: not counted */
+	__u32 pad;
+};
+
+/* A flow that conntrack had refused is accepted at last. */
+struct flow_retry_event {
+	struct event_head head;
+	__u64 delay_ns; /* since the first refusal */
+	struct tuple original;
+	__u32 refusals;
+	__u16 protocol;
+	__u16 zone;
 };
 
 #endif

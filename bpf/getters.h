@@ -38,6 +38,14 @@ static __always_inline __u64 net_cookie(struct net *net)
 	return BPF_CORE_READ((struct net___atomic_cookie *)net, net_cookie.counter);
 }
 
+/* For keys: unique also where the kernel has given no cookie yet, though only while it exists. */
+static __always_inline __u64 net_identity(struct net *net)
+{
+	__u64 cookie = net_cookie(net);
+
+	return cookie ? cookie : BPF_CORE_READ(net, ns.inum);
+}
+
 static __always_inline void read_netns(struct event_head *head, struct net *net)
 {
 	head->netns_cookie = net_cookie(net);

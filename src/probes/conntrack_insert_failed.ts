@@ -12,6 +12,7 @@ import {
   verdictNames,
 } from "./events.gen.ts";
 import { enumName, formatNetns, formatProcess, formatTuple, protocolName } from "./fields.ts";
+import { flowRetry } from "./flow_retry.ts";
 import type { Aggregator, Backend, DecodedRecord, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
@@ -69,6 +70,7 @@ export const conntrackInsertFailed: Probe = {
     return { type: "conntrack_insert_failed", head: event.head, body: body(event) };
   },
   createAggregator,
+  secondary: [flowRetry],
 };
 
 function body(event: ConntrackInsertFailedEvent): DecodedRecord["body"] {
@@ -80,6 +82,7 @@ function body(event: ConntrackInsertFailedEvent): DecodedRecord["body"] {
     zone: event.zone,
     verdict: enumName(verdictNames, event.verdict),
     cause: enumName(causeNames, event.cause),
+    ...(event.refusals !== 0 && { refusals: event.refusals }),
     ...owner(event.owner),
     ...(event.hasWinner !== 0 && { winner: winner(event) }),
   };

@@ -8,6 +8,7 @@ export const eventTypeNames = {
   2: "challenge_ack",
   3: "conntrack_insert_failed",
   4: "challenge_outcome",
+  5: "flow_retry",
 } as const;
 
 /** enum attribution. */
@@ -486,7 +487,7 @@ export const flowOwnerLayout: StructLayout = {
   ],
 };
 
-/** conntrack_insert_failed_event, 344 bytes. */
+/** conntrack_insert_failed_event, 352 bytes. */
 export interface ConntrackInsertFailedEvent {
   readonly head: EventHead;
   readonly original: Tuple;
@@ -501,6 +502,7 @@ export interface ConntrackInsertFailedEvent {
   readonly winnerOriginal: Tuple;
   readonly winnerReply: Tuple;
   readonly winnerOwner: FlowOwner;
+  readonly refusals: number;
 }
 
 export function decodeConntrackInsertFailedEvent(
@@ -521,12 +523,13 @@ export function decodeConntrackInsertFailedEvent(
     winnerOriginal: decodeTuple(views, at + 208),
     winnerReply: decodeTuple(views, at + 248),
     winnerOwner: decodeFlowOwner(views, at + 288),
+    refusals: views.u32[(at + 344) >> 2] as number,
   };
 }
 
 export const conntrackInsertFailedEventLayout: StructLayout = {
   name: "conntrack_insert_failed_event",
-  size: 344,
+  size: 352,
   fields: [
     { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
     { name: "original", offset: 64, size: 40, kind: "struct", struct: tupleLayout },
@@ -541,6 +544,8 @@ export const conntrackInsertFailedEventLayout: StructLayout = {
     { name: "winner_original", offset: 208, size: 40, kind: "struct", struct: tupleLayout },
     { name: "winner_reply", offset: 248, size: 40, kind: "struct", struct: tupleLayout },
     { name: "winner_owner", offset: 288, size: 56, kind: "struct", struct: flowOwnerLayout },
+    { name: "refusals", offset: 344, size: 4, kind: "u32" },
+    { name: "pad", offset: 348, size: 4, kind: "u32" },
   ],
 };
 
@@ -577,5 +582,71 @@ export function decodeConntrackInsertFailedEventColumns(
     out[row + 4] = u8[at + 204] as number;
     out[row + 5] = u8[at + 205] as number;
     out[row + 6] = u8[at + 206] as number;
+  }
+}
+
+/** flow_retry_event, 120 bytes. */
+export interface FlowRetryEvent {
+  readonly head: EventHead;
+  readonly delayNs: bigint;
+  readonly original: Tuple;
+  readonly refusals: number;
+  readonly protocol: number;
+  readonly zone: number;
+}
+
+export function decodeFlowRetryEvent(views: RecordViews, at: number): FlowRetryEvent {
+  return {
+    head: decodeEventHead(views, at),
+    delayNs: views.u64[(at + 64) >> 3] as bigint,
+    original: decodeTuple(views, at + 72),
+    refusals: views.u32[(at + 112) >> 2] as number,
+    protocol: views.u16[(at + 116) >> 1] as number,
+    zone: views.u16[(at + 118) >> 1] as number,
+  };
+}
+
+export const flowRetryEventLayout: StructLayout = {
+  name: "flow_retry_event",
+  size: 120,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "delay_ns", offset: 64, size: 8, kind: "u64" },
+    { name: "original", offset: 72, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "refusals", offset: 112, size: 4, kind: "u32" },
+    { name: "protocol", offset: 116, size: 2, kind: "u16" },
+    { name: "zone", offset: 118, size: 2, kind: "u16" },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const flowRetryEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  delayNs: 3,
+  protocol: 4,
+} as const;
+
+/** Numbers per row of decodeFlowRetryEventColumns. */
+export const flowRetryEventColumnCount = 5;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeFlowRetryEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { u16, u32 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 5) {
+    const at = offsets[i] as number;
+    const at2 = at >> 1;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = (u32[at4 + 17] as number) * 4294967296 + (u32[at4 + 16] as number);
+    out[row + 4] = u16[at2 + 58] as number;
   }
 }

@@ -27,6 +27,13 @@ const COLUMNS = {
     "verdict",
     "cause",
   ],
+  flow_retry_event: [
+    "head.cgroup_id",
+    "head.process.pid",
+    "head.netns_inum",
+    "delay_ns",
+    "protocol",
+  ],
 } as const;
 
 const ENUMS = [
