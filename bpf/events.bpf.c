@@ -11,6 +11,7 @@ struct event_types {
 	struct challenge_outcome_event challenge_outcome_event;
 	struct conntrack_insert_failed_event conntrack_insert_failed_event;
 	struct flow_retry_event flow_retry_event;
+	struct stale_flow_reuse_event stale_flow_reuse_event;
 	enum event_type event_type;
 	enum attribution attribution;
 	enum inferred inferred;

@@ -18,6 +18,7 @@ enum event_type {
 	EVENT_TYPE_CONNTRACK_INSERT_FAILED = 3,
 	EVENT_TYPE_CHALLENGE_OUTCOME = 4,
 	EVENT_TYPE_FLOW_RETRY = 5,
+	EVENT_TYPE_STALE_FLOW_REUSE = 6,
 };
 
 /* How the process in the head was found: see "attribution" in the README's event table. */
@@ -200,6 +201,22 @@ struct flow_retry_event {
 	__u32 refusals;
 	__u16 protocol;
 	__u16 zone;
+};
+
+/* A new socket's datagram follows the conntrack entry of one that is gone. */
+struct stale_flow_reuse_event {
+	struct event_head head; /* the new socket's process */
+	__u64 socket_cookie;	/* 0: it has none */
+	__u64 old_socket_cookie;
+	__u64 age_ns; /* of the entry */
+	struct flow_owner old_owner;
+	struct tuple original;
+	struct tuple reply;
+	__u16 protocol;
+	__u16 zone;
+	__u8 nat;	 /* enum nat */
+	__u8 redirected; /* the reply does not come from where the original goes */
+	__u8 pad[2];
 };
 
 #endif

@@ -22,17 +22,9 @@ struct {
 
 static __noinline void note_flow_owner(struct flow_key *key, struct sock *sk)
 {
-	struct net *net = sock_net(sk);
-	__u64 id = bpf_get_current_pid_tgid();
 	struct flow_owner owner = {};
 
-	owner.time_ns = bpf_ktime_get_boot_ns();
-	owner.netns_cookie = net_cookie(net);
-	owner.netns_inum = BPF_CORE_READ(net, ns.inum);
-	owner.cgroup_id = bpf_get_current_cgroup_id();
-	owner.process.pid = id >> 32;
-	owner.process.uid = (__u32)bpf_get_current_uid_gid();
-	bpf_get_current_comm(owner.process.comm, sizeof(owner.process.comm));
+	describe_sender(&owner, sk);
 	bpf_map_update_elem(&flow_owners, key, &owner, BPF_ANY);
 }
 

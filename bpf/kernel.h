@@ -266,6 +266,7 @@ struct nf_conn {
 	struct nf_conntrack_zone zone;
 	struct nf_conntrack_tuple_hash tuplehash[2];
 	unsigned long status;
+	__u32 timeout;
 	possible_net_t ct_net;
 };
 

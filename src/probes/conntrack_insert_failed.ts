@@ -11,7 +11,7 @@ import {
   natNames,
   verdictNames,
 } from "./events.gen.ts";
-import { enumName, formatNetns, formatProcess, formatTuple, protocolName } from "./fields.ts";
+import { enumName, formatFlowOwner, formatTuple, protocolName } from "./fields.ts";
 import { flowRetry } from "./flow_retry.ts";
 import type { Aggregator, Backend, DecodedRecord, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
@@ -100,13 +100,7 @@ function winner(event: ConntrackInsertFailedEvent): object {
 /** Who sent the flow's first packet, where it is known: perhaps in another namespace. */
 function owner(owner: FlowOwner): { owner?: object } {
   if (owner.timeNs === 0n) return {};
-  return {
-    owner: {
-      process: formatProcess(owner.process),
-      cgroup: { id: String(owner.cgroupId) },
-      netns: formatNetns(owner.netnsCookie, owner.netnsInum),
-    },
-  };
+  return { owner: formatFlowOwner(owner) };
 }
 
 function createAggregator(registry: Registry): Aggregator {

@@ -9,6 +9,7 @@ export const eventTypeNames = {
   3: "conntrack_insert_failed",
   4: "challenge_outcome",
   5: "flow_retry",
+  6: "stale_flow_reuse",
 } as const;
 
 /** enum attribution. */
@@ -648,5 +649,86 @@ export function decodeFlowRetryEventColumns(
     out[row + 2] = u32[at4 + 6] as number;
     out[row + 3] = (u32[at4 + 17] as number) * 4294967296 + (u32[at4 + 16] as number);
     out[row + 4] = u16[at2 + 58] as number;
+  }
+}
+
+/** stale_flow_reuse_event, 232 bytes. */
+export interface StaleFlowReuseEvent {
+  readonly head: EventHead;
+  readonly socketCookie: bigint;
+  readonly oldSocketCookie: bigint;
+  readonly ageNs: bigint;
+  readonly oldOwner: FlowOwner;
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  readonly protocol: number;
+  readonly zone: number;
+  readonly nat: number;
+  readonly redirected: number;
+}
+
+export function decodeStaleFlowReuseEvent(views: RecordViews, at: number): StaleFlowReuseEvent {
+  return {
+    head: decodeEventHead(views, at),
+    socketCookie: views.u64[(at + 64) >> 3] as bigint,
+    oldSocketCookie: views.u64[(at + 72) >> 3] as bigint,
+    ageNs: views.u64[(at + 80) >> 3] as bigint,
+    oldOwner: decodeFlowOwner(views, at + 88),
+    original: decodeTuple(views, at + 144),
+    reply: decodeTuple(views, at + 184),
+    protocol: views.u16[(at + 224) >> 1] as number,
+    zone: views.u16[(at + 226) >> 1] as number,
+    nat: views.u8[at + 228] as number,
+    redirected: views.u8[at + 229] as number,
+  };
+}
+
+export const staleFlowReuseEventLayout: StructLayout = {
+  name: "stale_flow_reuse_event",
+  size: 232,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
+    { name: "old_socket_cookie", offset: 72, size: 8, kind: "u64" },
+    { name: "age_ns", offset: 80, size: 8, kind: "u64" },
+    { name: "old_owner", offset: 88, size: 56, kind: "struct", struct: flowOwnerLayout },
+    { name: "original", offset: 144, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "reply", offset: 184, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "protocol", offset: 224, size: 2, kind: "u16" },
+    { name: "zone", offset: 226, size: 2, kind: "u16" },
+    { name: "nat", offset: 228, size: 1, kind: "u8" },
+    { name: "redirected", offset: 229, size: 1, kind: "u8" },
+    { name: "pad", offset: 230, size: 2, kind: "bytes" },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const staleFlowReuseEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  nat: 3,
+  redirected: 4,
+} as const;
+
+/** Numbers per row of decodeStaleFlowReuseEventColumns. */
+export const staleFlowReuseEventColumnCount = 5;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeStaleFlowReuseEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { u32, u8 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 5) {
+    const at = offsets[i] as number;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = u8[at + 228] as number;
+    out[row + 4] = u8[at + 229] as number;
   }
 }

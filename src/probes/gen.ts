@@ -34,6 +34,13 @@ const COLUMNS = {
     "delay_ns",
     "protocol",
   ],
+  stale_flow_reuse_event: [
+    "head.cgroup_id",
+    "head.process.pid",
+    "head.netns_inum",
+    "nat",
+    "redirected",
+  ],
 } as const;
 
 const ENUMS = [
