@@ -3,9 +3,10 @@
 
     stale_flows.py CASE...
 
-Needs a machine of its own (a guest) and root. Prints one line of JSON for each case: its pid and
-where the datagrams of the last socket arrived. Leaves the rules as they were.
+Needs a machine of its own (a guest) and root. Prints one line of JSON for each case. Leaves the
+rules as they were.
 """
+import ctypes
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 
+CLONE_NEWNET = 0x40000000
 RULES = """
 table inet stale_nat {
   chain output {
@@ -199,6 +201,18 @@ def untracked():
     for _ in range(2):
         once(4028, ("127.0.0.4", 1299))
     run("nft", "delete", "table", "inet", "stale_raw")
+
+
+def other_namespace():
+    """The same tuple, but another network's."""
+    once(4029, ("127.0.0.4", 1299))
+    pid = os.fork()
+    if pid == 0:
+        ctypes.CDLL(None).unshare(CLONE_NEWNET)
+        run("ip", "link", "set", "lo", "up")
+        once(4029, ("127.0.0.4", 1299))
+        os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def main():
