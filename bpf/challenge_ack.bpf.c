@@ -19,6 +19,25 @@ struct challenge {
 	__u8 sent;
 };
 
+/* Set before load: 1 / HZ. The configuration that could tell HZ is not there to read everywhere. */
+const volatile __u64 config_jiffy_ns = 4000000;
+
+/*
+ * How long nothing had come when the challenged segment did: keepalive_time_elapsed(). Neither time
+ * is that of the segment itself: lrcvtime moves in tcp_event_data_recv(), and rcv_tstamp in
+ * tcp_ack() once it has found the ACK acceptable; both come after tcp_validate_incoming() and after
+ * the checks for which tcp_ack() challenges or returns an ACK as unacceptable (5.10 to 7.2).
+ */
+static __always_inline __u64 idle_ns(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = (struct inet_connection_sock *)sk;
+	__u32 now = (__u32)bpf_jiffies64();
+	__u32 since_data = now - BPF_CORE_READ(icsk, icsk_ack.lrcvtime);
+	__u32 since_ack = now - BPF_CORE_READ((struct tcp_sock *)sk, rcv_tstamp);
+
+	return (since_data < since_ack ? since_data : since_ack) * config_jiffy_ns;
+}
+
 static __always_inline struct challenge_ack_event *reserve_challenge(
 	const struct challenge *challenge)
 {
@@ -56,6 +75,8 @@ static __noinline void handle_challenge(struct sock *sk, const struct challenge 
 	event->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
 	event->snd_una = BPF_CORE_READ(tp, snd_una);
 	event->tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	event->has_idle = 1;
+	event->idle_ns = idle_ns(sk);
 	submit_event(event);
 }
 

@@ -59,6 +59,20 @@ static __always_inline bool is_in_table(struct nf_conn *ct)
 	       BPF_CORE_READ(ct, tuplehash[0].hnnode.pprev);
 }
 
+/*
+ * Whether an entry that was in the table, and whose memory may be another one's by now, is still in
+ * force. Each way out of the table, but for the wait of an expired entry to be collected, goes
+ * through nf_ct_delete(), which sets IPS_DYING (5.10 to 7.2: nf_ct_kill, nf_ct_gc_expired,
+ * early_drop, ctnetlink's deletion and nf_ct_iterate_cleanup all call it).
+ */
+static __always_inline bool is_in_force(struct nf_conn *ct)
+{
+	unsigned long status = BPF_CORE_READ(ct, status);
+
+	return (status & IPS_CONFIRMED) && !(status & IPS_DYING) &&
+	       (__s32)(BPF_CORE_READ(ct, timeout) - (__u32)bpf_jiffies64()) > 0;
+}
+
 /* The entry that a tuple in the hash table belongs to: nf_ct_tuplehash_to_ctrack(). */
 static __always_inline struct nf_conn *entry_of(struct nf_conntrack_tuple_hash *h)
 {

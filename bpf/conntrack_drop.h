@@ -24,7 +24,7 @@ static __always_inline void handle_drop(struct sk_buff *skb)
 		cause = CAUSE_DYING;
 	else if (status & (IPS_SRC_NAT | IPS_DST_NAT))
 		cause = CAUSE_CLASH;
-	report_drop(skb, ct, cause, INFERRED_CAUSE);
+	report_drop(skb, ct, cause, INFERRED_CAUSE, 0);
 }
 
 SEC("tp_btf/kfree_skb")

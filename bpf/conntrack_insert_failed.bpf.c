@@ -10,6 +10,7 @@
 #include "emit.h"
 #include "conntrack.h"
 #include "flow_owner.h"
+#include "refused_flows.h"
 
 #define NF_DROP 0 /* include/uapi/linux/netfilter.h */
 
@@ -60,14 +61,19 @@ static __always_inline void read_sender(struct event_head *head, struct sk_buff 
 		read_current(head);
 }
 
+static __always_inline void adopt_owner(struct event_head *head, const struct flow_owner *owner)
+{
+	if (!owner->time_ns || head->attribution == ATTRIBUTION_CURRENT)
+		return;
+	head->process = owner->process;
+	head->cgroup_id = owner->cgroup_id;
+	head->attribution = ATTRIBUTION_FLOW_OWNER;
+}
+
 static __always_inline void read_owner(struct conntrack_insert_failed_event *event)
 {
 	find_flow_owner(&event->owner, &event->original, event->protocol);
-	if (!event->owner.time_ns || event->head.attribution == ATTRIBUTION_CURRENT)
-		return;
-	event->head.process = event->owner.process;
-	event->head.cgroup_id = event->owner.cgroup_id;
-	event->head.attribution = ATTRIBUTION_FLOW_OWNER;
+	adopt_owner(&event->head, &event->owner);
 }
 
 static __always_inline void begin_event(struct conntrack_insert_failed_event *event)
@@ -102,7 +108,7 @@ static __always_inline void describe_winner(
 }
 
 static __always_inline void report_drop(
-	struct sk_buff *skb, struct nf_conn *ct, __u8 cause, __u32 inferred)
+	struct sk_buff *skb, struct nf_conn *ct, __u8 cause, __u32 inferred, __u32 refusals)
 {
 	struct conntrack_insert_failed_event *event;
 
@@ -114,6 +120,7 @@ static __always_inline void report_drop(
 	event->head.inferred = inferred;
 	event->verdict = VERDICT_DROPPED;
 	event->cause = cause;
+	event->refusals = refusals;
 	submit_event(event);
 }
 
@@ -132,7 +139,7 @@ static __always_inline void handle_clash_entry(
 }
 
 static __always_inline void report_clash(
-	const struct conntrack_insert_failed_event *described, int verdict)
+	const struct conntrack_insert_failed_event *described, int verdict, __u32 refusals)
 {
 	struct conntrack_insert_failed_event *event;
 
@@ -141,16 +148,19 @@ static __always_inline void report_clash(
 		return;
 	*event = *described;
 	event->verdict = verdict == NF_DROP ? VERDICT_DROPPED : VERDICT_RESOLVED;
+	event->refusals = refusals;
 	submit_event(event);
 }
 
 static __always_inline void handle_clash_exit(struct sk_buff *skb, int verdict)
 {
 	const struct conntrack_insert_failed_event *described;
+	/* A packet that is to be dropped still has its own entry. */
+	__u32 refusals = verdict == NF_DROP ? note_refused_entry(skb_conntrack(skb)) : 0;
 
 	described = bpf_map_lookup_elem(&clashes, &skb);
 	if (described) {
-		report_clash(described, verdict);
+		report_clash(described, verdict, refusals);
 	} else {
 		count(attempted);
 		count(lost);
@@ -167,16 +177,53 @@ static __always_inline __u8 refusal_cause(struct nf_conn *ct)
 	return chains_are_limited() && !is_in_table(ct) ? CAUSE_CHAIN_TOO_LONG : CAUSE_OTHER;
 }
 
-/* The exit of the confirm step, for each new flow: all but a few are accepted. */
-static __always_inline void handle_confirm_exit(struct sk_buff *skb, int verdict)
+static __always_inline void handle_refused(struct sk_buff *skb)
 {
 	struct nf_conn *ct;
 
-	if (verdict != NF_DROP || !bpf_map_delete_elem(&clashes, &skb))
+	if (!bpf_map_delete_elem(&clashes, &skb))
 		return;
 	ct = skb_conntrack(skb);
 	if (ct)
-		report_drop(skb, ct, refusal_cause(ct), 0);
+		report_drop(skb, ct, refusal_cause(ct), 0, note_refused_entry(ct));
+}
+
+static __noinline void handle_accepted(struct sk_buff *skb)
+{
+	__u64 now_ns = bpf_ktime_get_boot_ns();
+	struct nf_conn *ct = skb_conntrack(skb);
+	struct refused_flow refused = {};
+	struct flow_retry_event *event;
+	struct flow_owner owner = {};
+
+	if (now_ns >= retries_until_ns || !ct || !take_refusals(ct, now_ns, &refused))
+		return;
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	if (!event)
+		return;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->head.time_ns = now_ns;
+	event->head.cpu = bpf_get_smp_processor_id();
+	event->head.type = EVENT_TYPE_FLOW_RETRY;
+	read_netns(&event->head, BPF_CORE_READ(ct, ct_net.net));
+	event->delay_ns = now_ns - refused.first_ns;
+	read_tuple(&event->original, &ct->tuplehash[0].tuple);
+	event->refusals = refused.refusals;
+	event->protocol = BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum);
+	event->zone = entry_zone_id(ct);
+	read_sender(&event->head, skb);
+	find_flow_owner(&owner, &event->original, event->protocol);
+	adopt_owner(&event->head, &owner);
+	submit_event(event);
+}
+
+/* The exit of the confirm step, for each new flow: all but a few are accepted. */
+static __always_inline void handle_confirm_exit(struct sk_buff *skb, int verdict)
+{
+	if (verdict == NF_DROP)
+		handle_refused(skb);
+	else if (retries_until_ns)
+		handle_accepted(skb);
 }
 
 #include "conntrack_table_full.h"

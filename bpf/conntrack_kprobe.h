@@ -2,14 +2,9 @@
 #ifndef TUPLEWATCH_CONNTRACK_KPROBE_H
 #define TUPLEWATCH_CONNTRACK_KPROBE_H
 
-/*
- * The kprobe backend. At a function's return its arguments are gone, so they are kept by the
- * address of its stack frame: no two calls under way can have the same one, whatever interrupts
- * what and on whichever CPU they go on. A return that the kernel missed (its pool of return probes
- * was empty) leaves an entry behind, which the next call in that place overwrites.
- */
+/* The kprobe backend. */
 
-#include <linux/ptrace.h>
+#include "frames.h"
 
 #define MAX_FRAMES 1024
 
@@ -25,16 +20,6 @@ struct {
 	__type(value, struct frame);
 } frames SEC(".maps");
 
-/*
- * The stack pointer as it is when the function has returned. On x86 the call pushes the return
- * address; elsewhere that is in a register.
- */
-#if defined(__TARGET_ARCH_x86)
-#define RETURN_ADDRESS_BYTES 8
-#else
-#define RETURN_ADDRESS_BYTES 0
-#endif
-
 /* libbpf has it from 1.2 on; the System V ABI passes it in r9, the one of arm64 in x5. */
 #ifndef PT_REGS_PARM6
 #if defined(__TARGET_ARCH_x86)
@@ -46,14 +31,14 @@ struct {
 
 static __always_inline void push_frame(struct pt_regs *ctx, const struct frame *frame)
 {
-	__u64 key = PT_REGS_SP(ctx) + RETURN_ADDRESS_BYTES;
+	__u64 key = frame_at_entry(ctx);
 
 	bpf_map_update_elem(&frames, &key, frame, BPF_ANY);
 }
 
 static __always_inline bool pop_frame(struct pt_regs *ctx, struct frame *frame)
 {
-	__u64 key = PT_REGS_SP(ctx);
+	__u64 key = frame_at_return(ctx);
 	struct frame *found = bpf_map_lookup_elem(&frames, &key);
 
 	if (!found)

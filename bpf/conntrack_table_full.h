@@ -40,9 +40,18 @@ static __always_inline void handle_early_drop(struct net *net, __u32 hash)
 	bpf_map_update_elem(&full_marks, &mark, &on, BPF_ANY);
 }
 
+static __noinline __u32 note_refused_allocation(const struct allocation *allocation)
+{
+	struct refused_key key = {};
+
+	read_refused_key(&key, allocation->net, zone_id(allocation->zone), allocation->original);
+	return note_refusal(&key);
+}
+
 static __always_inline void report_no_entry(const struct allocation *allocation, __u8 cause)
 {
 	const struct nf_conntrack_tuple *original = allocation->original;
+	__u32 refusals = note_refused_allocation(allocation);
 	struct conntrack_insert_failed_event *event;
 
 	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
@@ -57,6 +66,7 @@ static __always_inline void report_no_entry(const struct allocation *allocation,
 	event->zone = zone_id(allocation->zone);
 	event->verdict = VERDICT_DROPPED;
 	event->cause = cause;
+	event->refusals = refusals;
 	read_owner(event);
 	submit_event(event);
 }

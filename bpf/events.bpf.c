@@ -10,6 +10,8 @@ struct event_types {
 	struct challenge_ack_event challenge_ack_event;
 	struct challenge_outcome_event challenge_outcome_event;
 	struct conntrack_insert_failed_event conntrack_insert_failed_event;
+	struct flow_retry_event flow_retry_event;
+	struct stale_flow_reuse_event stale_flow_reuse_event;
 	enum event_type event_type;
 	enum attribution attribution;
 	enum inferred inferred;

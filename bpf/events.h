@@ -17,6 +17,8 @@ enum event_type {
 	EVENT_TYPE_CHALLENGE_ACK = 2,
 	EVENT_TYPE_CONNTRACK_INSERT_FAILED = 3,
 	EVENT_TYPE_CHALLENGE_OUTCOME = 4,
+	EVENT_TYPE_FLOW_RETRY = 5,
+	EVENT_TYPE_STALE_FLOW_REUSE = 6,
 };
 
 /* How the process in the head was found: see "attribution" in the README's event table. */
@@ -109,6 +111,7 @@ enum sent {
 struct challenge_ack_event {
 	struct event_head head;
 	__u64 socket_cookie;
+	__u64 idle_ns; /* if has_idle: since data or an ACK came before the challenged segment */
 	struct endpoint local;
 	struct endpoint peer;
 	__u32 seq; /* of the segment that was challenged, if has_segment */
@@ -119,7 +122,8 @@ struct challenge_ack_event {
 	__u8 trigger; /* enum trigger */
 	__u8 sent;    /* enum sent */
 	__u8 has_segment;
-	__u8 pad[4];
+	__u8 has_idle;
+	__u8 pad[3];
 };
 
 enum outcome {
@@ -185,6 +189,34 @@ struct conntrack_insert_failed_event {
 	struct tuple winner_original;
 	struct tuple winner_reply;
 	struct flow_owner winner_owner;
+	__u32 refusals; /* of this flow so far, with this one; 0: not counted */
+	__u32 pad;
+};
+
+/* A flow that conntrack had refused is accepted at last. */
+struct flow_retry_event {
+	struct event_head head;
+	__u64 delay_ns; /* since the first refusal */
+	struct tuple original;
+	__u32 refusals;
+	__u16 protocol;
+	__u16 zone;
+};
+
+/* A new socket's datagram follows the conntrack entry of one that is gone. */
+struct stale_flow_reuse_event {
+	struct event_head head; /* the new socket's process */
+	__u64 socket_cookie;	/* 0: it has none */
+	__u64 old_socket_cookie;
+	__u64 age_ns; /* of the entry */
+	struct flow_owner old_owner;
+	struct tuple original;
+	struct tuple reply;
+	__u16 protocol;
+	__u16 zone;
+	__u8 nat;	 /* enum nat */
+	__u8 redirected; /* the reply does not come from where the original goes */
+	__u8 pad[2];
 };
 
 #endif

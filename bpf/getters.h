@@ -38,6 +38,14 @@ static __always_inline __u64 net_cookie(struct net *net)
 	return BPF_CORE_READ((struct net___atomic_cookie *)net, net_cookie.counter);
 }
 
+/* For keys: unique also where the kernel has given no cookie yet, though only while it exists. */
+static __always_inline __u64 net_identity(struct net *net)
+{
+	__u64 cookie = net_cookie(net);
+
+	return cookie ? cookie : BPF_CORE_READ(net, ns.inum);
+}
+
 static __always_inline void read_netns(struct event_head *head, struct net *net)
 {
 	head->netns_cookie = net_cookie(net);
@@ -57,6 +65,21 @@ static __always_inline void read_current(struct event_head *head)
 	head->process.uid = (__u32)bpf_get_current_uid_gid();
 	bpf_get_current_comm(head->process.comm, sizeof(head->process.comm));
 	head->attribution = ATTRIBUTION_CURRENT;
+}
+
+/* The current process as the one that sends on `sk`. */
+static __always_inline void describe_sender(struct flow_owner *owner, struct sock *sk)
+{
+	struct net *net = sock_net(sk);
+	__u64 id = bpf_get_current_pid_tgid();
+
+	owner->time_ns = bpf_ktime_get_boot_ns();
+	owner->netns_cookie = net_cookie(net);
+	owner->netns_inum = BPF_CORE_READ(net, ns.inum);
+	owner->cgroup_id = bpf_get_current_cgroup_id();
+	owner->process.pid = id >> 32;
+	owner->process.uid = (__u32)bpf_get_current_uid_gid();
+	bpf_get_current_comm(owner->process.comm, sizeof(owner->process.comm));
 }
 
 /* Id of the cgroup that a full socket was made in, 0 where the kernel kept none. */

@@ -150,7 +150,14 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+struct inet_connection_sock {
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+};
+
 struct tcp_sock {
+	__u32 rcv_tstamp;
 	__u32 segs_out;
 	__u32 rcv_nxt;
 	__u32 snd_una;
@@ -264,6 +271,7 @@ struct nf_conn {
 	struct nf_conntrack_zone zone;
 	struct nf_conntrack_tuple_hash tuplehash[2];
 	unsigned long status;
+	__u32 timeout;
 	possible_net_t ct_net;
 };
 

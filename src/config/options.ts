@@ -1,7 +1,12 @@
 import type { ValueType } from "./values.ts";
 import { absolutePath, choice, choices, integer, listenAddress, size } from "./values.ts";
 
-export const PROBE_NAMES = ["challenge_ack", "conntrack_insert_failed", "connect"] as const;
+export const PROBE_NAMES = [
+  "challenge_ack",
+  "conntrack_insert_failed",
+  "connect",
+  "stale_flow",
+] as const;
 export type ProbeName = (typeof PROBE_NAMES)[number];
 
 export const BACKEND_NAMES = [

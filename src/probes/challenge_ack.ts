@@ -1,3 +1,4 @@
+import { clockResolutionNs, Posix } from "libbpf-ts";
 import { Counter, type Registry } from "prom-client";
 import { watchSurvivors } from "./challenge_ack_survivors.ts";
 import { challengeOutcome } from "./challenge_outcome.ts";
@@ -80,6 +81,7 @@ export const challengeAck: Probe = {
     return { type: "challenge_ack", head: event.head, body: body(event) };
   },
   createAggregator,
+  globals: () => ({ config_jiffy_ns: Number(clockResolutionNs(Posix.CLOCK_MONOTONIC_COARSE)) }),
   secondary: [challengeOutcome],
   upkeep: watchSurvivors,
 };
@@ -95,6 +97,7 @@ function body(event: ChallengeAckEvent): DecodedRecord["body"] {
     ...(event.hasSegment !== 0 && { segment: { seq: event.seq, ack: event.ack } }),
     rcv_nxt: event.rcvNxt,
     snd_una: event.sndUna,
+    ...(event.hasIdle !== 0 && { idle_ns: Number(event.idleNs) }),
   };
 }
 

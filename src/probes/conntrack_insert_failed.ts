@@ -11,7 +11,8 @@ import {
   natNames,
   verdictNames,
 } from "./events.gen.ts";
-import { enumName, formatNetns, formatProcess, formatTuple, protocolName } from "./fields.ts";
+import { enumName, formatFlowOwner, formatTuple, protocolName } from "./fields.ts";
+import { flowRetry } from "./flow_retry.ts";
 import type { Aggregator, Backend, DecodedRecord, Party, PartyColumns, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
@@ -87,6 +88,7 @@ export const conntrackInsertFailed: Probe = {
     return { type: "conntrack_insert_failed", head: event.head, body: body(event) };
   },
   createAggregator,
+  secondary: [flowRetry],
 };
 
 function body(event: ConntrackInsertFailedEvent): DecodedRecord["body"] {
@@ -98,6 +100,7 @@ function body(event: ConntrackInsertFailedEvent): DecodedRecord["body"] {
     zone: event.zone,
     verdict: enumName(verdictNames, event.verdict),
     cause: enumName(causeNames, event.cause),
+    ...(event.refusals !== 0 && { refusals: event.refusals }),
     ...owner(event.owner),
     ...(event.hasWinner !== 0 && { winner: winner(event) }),
   };
@@ -115,13 +118,7 @@ function winner(event: ConntrackInsertFailedEvent): object {
 /** Who sent the flow's first packet, where it is known: perhaps in another namespace. */
 function owner(owner: FlowOwner): { owner?: object } {
   if (owner.timeNs === 0n) return {};
-  return {
-    owner: {
-      process: formatProcess(owner.process),
-      cgroup: { id: String(owner.cgroupId) },
-      netns: formatNetns(owner.netnsCookie, owner.netnsInum),
-    },
-  };
+  return { owner: formatFlowOwner(owner) };
 }
 
 function createAggregator(registry: Registry): Aggregator {

@@ -8,6 +8,8 @@ export const eventTypeNames = {
   2: "challenge_ack",
   3: "conntrack_insert_failed",
   4: "challenge_outcome",
+  5: "flow_retry",
+  6: "stale_flow_reuse",
 } as const;
 
 /** enum attribution. */
@@ -277,10 +279,11 @@ export function decodeConnectEventColumns(
   }
 }
 
-/** challenge_ack_event, 136 bytes. */
+/** challenge_ack_event, 144 bytes. */
 export interface ChallengeAckEvent {
   readonly head: EventHead;
   readonly socketCookie: bigint;
+  readonly idleNs: bigint;
   readonly local: Endpoint;
   readonly peer: Endpoint;
   readonly seq: number;
@@ -291,42 +294,47 @@ export interface ChallengeAckEvent {
   readonly trigger: number;
   readonly sent: number;
   readonly hasSegment: number;
+  readonly hasIdle: number;
 }
 
 export function decodeChallengeAckEvent(views: RecordViews, at: number): ChallengeAckEvent {
   return {
     head: decodeEventHead(views, at),
     socketCookie: views.u64[(at + 64) >> 3] as bigint,
-    local: decodeEndpoint(views, at + 72),
-    peer: decodeEndpoint(views, at + 92),
-    seq: views.u32[(at + 112) >> 2] as number,
-    ack: views.u32[(at + 116) >> 2] as number,
-    rcvNxt: views.u32[(at + 120) >> 2] as number,
-    sndUna: views.u32[(at + 124) >> 2] as number,
-    tcpState: views.u8[at + 128] as number,
-    trigger: views.u8[at + 129] as number,
-    sent: views.u8[at + 130] as number,
-    hasSegment: views.u8[at + 131] as number,
+    idleNs: views.u64[(at + 72) >> 3] as bigint,
+    local: decodeEndpoint(views, at + 80),
+    peer: decodeEndpoint(views, at + 100),
+    seq: views.u32[(at + 120) >> 2] as number,
+    ack: views.u32[(at + 124) >> 2] as number,
+    rcvNxt: views.u32[(at + 128) >> 2] as number,
+    sndUna: views.u32[(at + 132) >> 2] as number,
+    tcpState: views.u8[at + 136] as number,
+    trigger: views.u8[at + 137] as number,
+    sent: views.u8[at + 138] as number,
+    hasSegment: views.u8[at + 139] as number,
+    hasIdle: views.u8[at + 140] as number,
   };
 }
 
 export const challengeAckEventLayout: StructLayout = {
   name: "challenge_ack_event",
-  size: 136,
+  size: 144,
   fields: [
     { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
     { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
-    { name: "local", offset: 72, size: 20, kind: "struct", struct: endpointLayout },
-    { name: "peer", offset: 92, size: 20, kind: "struct", struct: endpointLayout },
-    { name: "seq", offset: 112, size: 4, kind: "u32" },
-    { name: "ack", offset: 116, size: 4, kind: "u32" },
-    { name: "rcv_nxt", offset: 120, size: 4, kind: "u32" },
-    { name: "snd_una", offset: 124, size: 4, kind: "u32" },
-    { name: "tcp_state", offset: 128, size: 1, kind: "u8" },
-    { name: "trigger", offset: 129, size: 1, kind: "u8" },
-    { name: "sent", offset: 130, size: 1, kind: "u8" },
-    { name: "has_segment", offset: 131, size: 1, kind: "u8" },
-    { name: "pad", offset: 132, size: 4, kind: "bytes" },
+    { name: "idle_ns", offset: 72, size: 8, kind: "u64" },
+    { name: "local", offset: 80, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "peer", offset: 100, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "seq", offset: 120, size: 4, kind: "u32" },
+    { name: "ack", offset: 124, size: 4, kind: "u32" },
+    { name: "rcv_nxt", offset: 128, size: 4, kind: "u32" },
+    { name: "snd_una", offset: 132, size: 4, kind: "u32" },
+    { name: "tcp_state", offset: 136, size: 1, kind: "u8" },
+    { name: "trigger", offset: 137, size: 1, kind: "u8" },
+    { name: "sent", offset: 138, size: 1, kind: "u8" },
+    { name: "has_segment", offset: 139, size: 1, kind: "u8" },
+    { name: "has_idle", offset: 140, size: 1, kind: "u8" },
+    { name: "pad", offset: 141, size: 3, kind: "bytes" },
   ],
 };
 
@@ -356,8 +364,8 @@ export function decodeChallengeAckEventColumns(
     out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
     out[row + 1] = u32[at4 + 8] as number;
     out[row + 2] = u32[at4 + 6] as number;
-    out[row + 3] = u8[at + 129] as number;
-    out[row + 4] = u8[at + 130] as number;
+    out[row + 3] = u8[at + 137] as number;
+    out[row + 4] = u8[at + 138] as number;
   }
 }
 
@@ -482,7 +490,7 @@ export const flowOwnerLayout: StructLayout = {
   ],
 };
 
-/** conntrack_insert_failed_event, 344 bytes. */
+/** conntrack_insert_failed_event, 352 bytes. */
 export interface ConntrackInsertFailedEvent {
   readonly head: EventHead;
   readonly original: Tuple;
@@ -497,6 +505,7 @@ export interface ConntrackInsertFailedEvent {
   readonly winnerOriginal: Tuple;
   readonly winnerReply: Tuple;
   readonly winnerOwner: FlowOwner;
+  readonly refusals: number;
 }
 
 export function decodeConntrackInsertFailedEvent(
@@ -517,12 +526,13 @@ export function decodeConntrackInsertFailedEvent(
     winnerOriginal: decodeTuple(views, at + 208),
     winnerReply: decodeTuple(views, at + 248),
     winnerOwner: decodeFlowOwner(views, at + 288),
+    refusals: views.u32[(at + 344) >> 2] as number,
   };
 }
 
 export const conntrackInsertFailedEventLayout: StructLayout = {
   name: "conntrack_insert_failed_event",
-  size: 344,
+  size: 352,
   fields: [
     { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
     { name: "original", offset: 64, size: 40, kind: "struct", struct: tupleLayout },
@@ -537,6 +547,8 @@ export const conntrackInsertFailedEventLayout: StructLayout = {
     { name: "winner_original", offset: 208, size: 40, kind: "struct", struct: tupleLayout },
     { name: "winner_reply", offset: 248, size: 40, kind: "struct", struct: tupleLayout },
     { name: "winner_owner", offset: 288, size: 56, kind: "struct", struct: flowOwnerLayout },
+    { name: "refusals", offset: 344, size: 4, kind: "u32" },
+    { name: "pad", offset: 348, size: 4, kind: "u32" },
   ],
 };
 
@@ -585,5 +597,158 @@ export function decodeConntrackInsertFailedEventColumns(
     out[row + 10] = (u32[at4 + 77] as number) * 4294967296 + (u32[at4 + 76] as number);
     out[row + 11] = u32[at4 + 79] as number;
     out[row + 12] = u32[at4 + 78] as number;
+  }
+}
+
+/** flow_retry_event, 120 bytes. */
+export interface FlowRetryEvent {
+  readonly head: EventHead;
+  readonly delayNs: bigint;
+  readonly original: Tuple;
+  readonly refusals: number;
+  readonly protocol: number;
+  readonly zone: number;
+}
+
+export function decodeFlowRetryEvent(views: RecordViews, at: number): FlowRetryEvent {
+  return {
+    head: decodeEventHead(views, at),
+    delayNs: views.u64[(at + 64) >> 3] as bigint,
+    original: decodeTuple(views, at + 72),
+    refusals: views.u32[(at + 112) >> 2] as number,
+    protocol: views.u16[(at + 116) >> 1] as number,
+    zone: views.u16[(at + 118) >> 1] as number,
+  };
+}
+
+export const flowRetryEventLayout: StructLayout = {
+  name: "flow_retry_event",
+  size: 120,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "delay_ns", offset: 64, size: 8, kind: "u64" },
+    { name: "original", offset: 72, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "refusals", offset: 112, size: 4, kind: "u32" },
+    { name: "protocol", offset: 116, size: 2, kind: "u16" },
+    { name: "zone", offset: 118, size: 2, kind: "u16" },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const flowRetryEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  delayNs: 3,
+  protocol: 4,
+} as const;
+
+/** Numbers per row of decodeFlowRetryEventColumns. */
+export const flowRetryEventColumnCount = 5;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeFlowRetryEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { u16, u32 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 5) {
+    const at = offsets[i] as number;
+    const at2 = at >> 1;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = (u32[at4 + 17] as number) * 4294967296 + (u32[at4 + 16] as number);
+    out[row + 4] = u16[at2 + 58] as number;
+  }
+}
+
+/** stale_flow_reuse_event, 232 bytes. */
+export interface StaleFlowReuseEvent {
+  readonly head: EventHead;
+  readonly socketCookie: bigint;
+  readonly oldSocketCookie: bigint;
+  readonly ageNs: bigint;
+  readonly oldOwner: FlowOwner;
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  readonly protocol: number;
+  readonly zone: number;
+  readonly nat: number;
+  readonly redirected: number;
+}
+
+export function decodeStaleFlowReuseEvent(views: RecordViews, at: number): StaleFlowReuseEvent {
+  return {
+    head: decodeEventHead(views, at),
+    socketCookie: views.u64[(at + 64) >> 3] as bigint,
+    oldSocketCookie: views.u64[(at + 72) >> 3] as bigint,
+    ageNs: views.u64[(at + 80) >> 3] as bigint,
+    oldOwner: decodeFlowOwner(views, at + 88),
+    original: decodeTuple(views, at + 144),
+    reply: decodeTuple(views, at + 184),
+    protocol: views.u16[(at + 224) >> 1] as number,
+    zone: views.u16[(at + 226) >> 1] as number,
+    nat: views.u8[at + 228] as number,
+    redirected: views.u8[at + 229] as number,
+  };
+}
+
+export const staleFlowReuseEventLayout: StructLayout = {
+  name: "stale_flow_reuse_event",
+  size: 232,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
+    { name: "old_socket_cookie", offset: 72, size: 8, kind: "u64" },
+    { name: "age_ns", offset: 80, size: 8, kind: "u64" },
+    { name: "old_owner", offset: 88, size: 56, kind: "struct", struct: flowOwnerLayout },
+    { name: "original", offset: 144, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "reply", offset: 184, size: 40, kind: "struct", struct: tupleLayout },
+    { name: "protocol", offset: 224, size: 2, kind: "u16" },
+    { name: "zone", offset: 226, size: 2, kind: "u16" },
+    { name: "nat", offset: 228, size: 1, kind: "u8" },
+    { name: "redirected", offset: 229, size: 1, kind: "u8" },
+    { name: "pad", offset: 230, size: 2, kind: "bytes" },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const staleFlowReuseEventColumns = {
+  headCgroupId: 0,
+  headProcessPid: 1,
+  headNetnsInum: 2,
+  nat: 3,
+  redirected: 4,
+  oldOwnerCgroupId: 5,
+  oldOwnerProcessPid: 6,
+  oldOwnerNetnsInum: 7,
+} as const;
+
+/** Numbers per row of decodeStaleFlowReuseEventColumns. */
+export const staleFlowReuseEventColumnCount = 8;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodeStaleFlowReuseEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { u32, u8 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 8) {
+    const at = offsets[i] as number;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 1] = u32[at4 + 8] as number;
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = u8[at + 228] as number;
+    out[row + 4] = u8[at + 229] as number;
+    out[row + 5] = (u32[at4 + 27] as number) * 4294967296 + (u32[at4 + 26] as number);
+    out[row + 6] = u32[at4 + 29] as number;
+    out[row + 7] = u32[at4 + 28] as number;
   }
 }

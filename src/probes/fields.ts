@@ -1,6 +1,12 @@
 import { constants } from "node:os";
 import ipaddr from "ipaddr.js";
-import { type Endpoint, eventTypeNames, type Process, type Tuple } from "./events.gen.ts";
+import {
+  type Endpoint,
+  eventTypeNames,
+  type FlowOwner,
+  type Process,
+  type Tuple,
+} from "./events.gen.ts";
 
 const WILDCARD = /^(0\.0\.0\.0|::)$/;
 
@@ -44,6 +50,15 @@ export function formatProcess({ pid, uid, comm }: Process): object {
 /** Before 5.15 a namespace has no cookie until it is asked for one: 0 is none. */
 export function formatNetns(cookie: bigint, inum: number): { cookie?: string; inum: number } {
   return cookie === 0n ? { inum } : { cookie: String(cookie), inum };
+}
+
+/** Who sent a flow's first packet. */
+export function formatFlowOwner(owner: FlowOwner): object {
+  return {
+    process: formatProcess(owner.process),
+    cgroup: { id: String(owner.cgroupId) },
+    netns: formatNetns(owner.netnsCookie, owner.netnsInum),
+  };
 }
 
 /** Names of the bits that are set; `names` by bit value. */

@@ -34,6 +34,23 @@ const COLUMNS = {
     "winner_owner.process.pid",
     "winner_owner.netns_inum",
   ],
+  flow_retry_event: [
+    "head.cgroup_id",
+    "head.process.pid",
+    "head.netns_inum",
+    "delay_ns",
+    "protocol",
+  ],
+  stale_flow_reuse_event: [
+    "head.cgroup_id",
+    "head.process.pid",
+    "head.netns_inum",
+    "nat",
+    "redirected",
+    "old_owner.cgroup_id",
+    "old_owner.process.pid",
+    "old_owner.netns_inum",
+  ],
 } as const;
 
 const ENUMS = [

@@ -17,9 +17,11 @@ where WHAT says what else happens to the connection:
     close           after them it is closed in good order
     reset           after them the client resets it as RFC 9293 asks
     half_open       it stays half open: the server defers the accept until there are data
+    idle            before them nothing happens for a second
 
 Prints one line of JSON: a list with an object for each connection, that is its tuple, its sequence
-numbers and by how much the counters of the namespace moved meanwhile.
+numbers, the seconds from its last data to each forged segment, and by how much the counters of the
+namespace moved meanwhile.
 """
 import json
 import os
@@ -33,7 +35,7 @@ import segments  # noqa: E402
 
 LOOPBACK = "127.0.0.1"
 COUNTERS = ("TCPChallengeACK", "TCPSYNChallenge", "TCPACKSkippedChallenge")
-ENDS = ("close", "half_open", "reset", "vanish")
+ENDS = ("close", "half_open", "idle", "reset", "vanish")
 
 TCP_REPAIR = 19
 
@@ -54,6 +56,7 @@ class Connection:
             self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
         self.client = socket.create_connection(self.listener.getsockname())
         self.accepted = None if half_open else self.exchange()
+        self.quiet_since = time.monotonic()
         self.server_address = self.listener.getsockname()
         self.client_address = self.client.getsockname()
         self.client_next, self.server_next = wire.state_of(self.client_address[1])
@@ -88,7 +91,11 @@ def run(step, wire):
     connection = Connection(wire, end == "half_open")
     if end == "vanish":
         connection.vanish()
+    if end == "idle":
+        time.sleep(1)
+    idle = []
     for trigger in filter(None, triggers.split("+")):
+        idle.append(time.monotonic() - connection.quiet_since)
         wire.inject(trigger, connection)
         time.sleep(0.02)
     time.sleep(0.05)
@@ -104,6 +111,7 @@ def run(step, wire):
         "client": list(connection.client_address),
         "rcv_nxt": connection.client_next,
         "snd_una": connection.server_next,
+        "idle": idle,
         "moved": {name: after[name] - before[name] for name in COUNTERS},
     }
 

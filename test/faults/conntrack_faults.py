@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -145,6 +146,38 @@ def chain_too_long():
     return ["EPERM"] * refused
 
 
+def retries():
+    """Flows that are refused and accepted when their port has become free: 6 of UDP, one of TCP."""
+    free_udp = ("conntrack", "-D", "-p", "udp", "--orig-port-dst", "5356")
+    attempt(lambda: udp(6600).sendto(b"x", ("127.0.0.2", 5356)))
+    socks = [udp(6601 + index) for index in range(6)]
+    results = []
+    for sock, tries in zip(socks, (3, 1, 1, 1, 1, 1)):
+        for _ in range(tries):
+            results.append(attempt(lambda: sock.sendto(b"x", ("127.0.0.2", 5356))))
+    for sock in socks:
+        run(*free_udp)
+        for _ in range(2):
+            results.append(attempt(lambda: sock.sendto(b"x", ("127.0.0.2", 5356))))
+    return results + [retried_connect()]
+
+
+def retried_connect():
+    """The first connection has the only port; the second gets it before its SYN is sent again."""
+    server = socket.create_server(("127.0.0.2", 5357))
+    first, second = socket.socket(), socket.socket()
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    second.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    first.bind(("127.0.0.1", 6701))
+    second.bind(("127.0.0.1", 6702))
+    first.connect(server.getsockname())
+    second.setblocking(False)
+    attempt(lambda: second.connect(server.getsockname()))
+    first.close()
+    run("conntrack", "-D", "-p", "tcp", "--orig-port-dst", "5357")
+    return "ok" if select.select([], [second], [], 8)[1] else "timeout"
+
+
 def table_full():
     run("conntrack", "-F")
     limit = sysctl("max", 5)
@@ -222,6 +255,8 @@ table ip faults_nat {
     type nat hook postrouting priority 100;
     ip daddr 127.0.0.2 udp dport 5353 snat to 127.0.0.1:5000
     ip daddr 127.0.0.2 tcp dport 5354 snat to 127.0.0.1:5000-5003
+    ip daddr 127.0.0.2 udp dport 5356 snat to 127.0.0.1:5100
+    ip daddr 127.0.0.2 tcp dport 5357 snat to 127.0.0.1:5200
     ip daddr 127.0.0.2 icmp type echo-request snat to 127.0.0.1:5000
     ip daddr 10.77.3.2 udp dport 5355 snat to 10.77.3.1:5000
   }

@@ -31,6 +31,7 @@ interface Conntracked extends ParsedEvent {
   readonly reply: Tuple;
   readonly winner?: { readonly original: Tuple; readonly reply: Tuple; readonly owner?: Owner };
   readonly owner?: Owner;
+  readonly refusals?: number;
 }
 
 type Endpoint = { readonly address: string; readonly port: number };
@@ -53,6 +54,7 @@ const NAMES = [
   "firewall",
   "merged",
   "kept_beside",
+  "retries",
   ...(hasChains ? ["chain_too_long"] : []),
   "table_full",
   "containers",
@@ -70,6 +72,7 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
   let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
   let faults: Map<string, Fault>;
   let events: readonly Conntracked[];
+  let retries: readonly Conntracked[];
 
   before(async () => {
     daemon = await startDaemonProcess(isOwnChoice ? [] : ["--backend", backend]);
@@ -78,6 +81,7 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
     const expected = [...faults.values()].reduce((sum, fault) => sum + reported(fault), 0);
     events = (await eventsOf(daemon.url, expected, { type: PROBE })) as unknown as Conntracked[];
     assert.equal(events.length, expected, JSON.stringify(summary(events)));
+    retries = (await eventsOf(daemon.url, 0, { type: "flow_retry" })) as unknown as Conntracked[];
   });
   after(async () => {
     daemon.child.kill("SIGTERM");
@@ -149,7 +153,7 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
   }
 
   test("the connect that lost says that it sent its SYN twice", async () => {
-    const query = { type: "connect", pid: String(of("snat_tcp").fault.pid) };
+    const query = { type: "connect", pid: String(of("snat_tcp").fault.pid), port: "5354" };
     const connects = await eventsOf(daemon.url, 5, query);
     const attempts = connects.filter(({ protocol }) => protocol === "tcp");
     assert.deepEqual(
@@ -159,6 +163,37 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
         { result: "ECANCELED", syn_retransmits: 1 },
       ],
     );
+  });
+
+  test("each refusal of a flow tells how many there have been", () => {
+    const flows = new Map<string, number>();
+    for (const { original, protocol, verdict, refusals } of events) {
+      const flow = JSON.stringify([protocol, original]);
+      const count = verdict === "dropped" && !infers ? (flows.get(flow) ?? 0) + 1 : undefined;
+      assert.equal(refusals, count, flow);
+      if (count !== undefined) flows.set(flow, count);
+    }
+  });
+
+  test("retries: 7 refused flows that are accepted later tell their delay once", (t) => {
+    const { fault, mine } = of("retries");
+    t.diagnostic(JSON.stringify(retries));
+    const refused = Array.from({ length: 8 }, () => "EPERM");
+    assert.deepEqual(fault.results, [...refused, ...Array.from({ length: 13 }, () => "ok")]);
+    const ports = retries.map(({ original }) => original.src.port);
+    assert.deepEqual(ports, infers ? [] : [6601, 6602, 6603, 6604, 6605, 6606, 6702]);
+    for (const retry of retries) {
+      const refusals = mine.filter(({ original }) => isSame(original, retry.original));
+      assert.equal(retry.refusals, refusals.length);
+      assert.equal(retry.result, "accepted");
+      assert.deepEqual(retry.process, { pid: fault.pid, comm: "python3", uid: 0 });
+      const since = Date.parse(retry.time as string) - Date.parse(refusals[0]?.time as string);
+      assert.ok(Math.abs((retry.delay_ns as number) / 1e6 - since) < 50, JSON.stringify(retry));
+    }
+    if (infers) return;
+    const connect = retries.at(-1) as Conntracked;
+    assert.equal(connect.attribution, "flow_owner");
+    assert.ok((connect.delay_ns as number) > 0.9e9);
   });
 
   test("what a firewall drops is no event", () => {
@@ -234,9 +269,10 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
   });
 
   test("nothing is lost and nothing invented", async () => {
+    const all = events.length + retries.length;
     for (const count of ["attempted", "emitted", "read", "delivered"]) {
       const values = await metric(daemon.url, `tuplewatch_events_${count}_total`);
-      assert.equal(values.get(`{probe="${PROBE}"}`), events.length, count);
+      assert.equal(values.get(`{probe="${PROBE}"}`), all, count);
     }
   });
 }
@@ -275,6 +311,7 @@ function portOf(name: string, { original, protocol }: Conntracked): number {
     firewall: port === 9999,
     merged: port === 7101,
     kept_beside: port === 7301,
+    retries: port === 5356 || port === 5357,
     chain_too_long: port === 7007,
     table_full: port >= 7500 && port < 7600,
     containers: port === 5355,
@@ -313,6 +350,10 @@ async function loadModuleLate(url: string, backend: string): Promise<void> {
   const attached = await metric(url, "tuplewatch_probe_attached");
   assert.equal(attached.get(`{probe="${PROBE}",backend="${backend}"}`), 1);
   assert.equal(attached.get(`{probe="${PROBE}",backend="drop_tracepoint"}`), 0);
+}
+
+function isSame(left: Tuple, right: Tuple): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
 }
 
 /** For a failed count: how many events of each kind there are. */

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { flagName, OPTION_NAMES } from "../../src/config/options.ts";
+import { PROBES } from "../../src/probes/index.ts";
 import { curl, startDaemonProcess, tuplewatch } from "../support/commands.ts";
 import { until } from "../support/server.ts";
 
@@ -116,10 +117,10 @@ describe("tuplewatch run", () => {
     const json = await startDaemonProcess();
     json.child.kill("SIGTERM");
     const lines = (await json.done).stderr.trimEnd().split("\n");
-    assert.deepEqual(
-      lines.map((line) => JSON.parse(line).msg),
-      ["attached", "attached", "attached", "serving", "stopping", "stopped"],
-    );
+    const messages = lines.map((line) => JSON.parse(line).msg as string);
+    assert.deepEqual(messages.splice(PROBES.length), ["serving", "stopping", "stopped"]);
+    assert.deepEqual(messages.slice(0, 3), ["attached", "attached", "attached"]);
+    assert.match(messages[3] ?? "", /^(attached|not attached: .*)$/, "stale_flow");
     const pretty = tuplewatch(["run", "--listen", "127.0.0.1:0", "--log-format", "pretty"]);
     await until(() => pretty.stderr().includes("serving"), "a log line");
     pretty.child.kill("SIGTERM");

@@ -11,6 +11,8 @@ export interface Challenged {
   readonly client: [string, number];
   readonly rcv_nxt: number;
   readonly snd_una: number;
+  /** Seconds from the connection's last data to each forged segment. */
+  readonly idle: readonly number[];
   readonly moved: Readonly<
     Record<"TCPChallengeACK" | "TCPSYNChallenge" | "TCPACKSkippedChallenge", number>
   >;
@@ -18,6 +20,7 @@ export interface Challenged {
 
 const CONNECTIONS = {
   three: "rst+syn+old_ack",
+  idle: "idle:syn+rst",
   vanished: "vanish:syn",
   closed: "close:syn",
   halfOpen: "half_open:rst",
@@ -37,6 +40,9 @@ const SETTINGS: Partial<Record<Name, readonly string[]>> = {
   socketLimited: ["tcp_invalid_ratelimit=10000"],
   netnsLimited: ["tcp_invalid_ratelimit=0", "tcp_challenge_ack_limit=1", "hold=1.1"],
 };
+
+/** A delayed ACK comes 40 ms after the data; the clock counts 1 to 10 ms at once. */
+const IDLE_TOLERANCE_SECONDS = 0.1;
 
 /** Longer than the ten seconds after which a connection has survived, and the daemon's look. */
 const HOLD = "hold=11.5";
@@ -98,6 +104,7 @@ function outcomes({
 }: Faults): Partial<Record<Name, [outcome: string, challenges: number]>> {
   return {
     three: ["survived", 3],
+    idle: ["survived", 2],
     vanished: ["reset_by_peer", 1],
     closed: ["closed", 1],
     twenty: ["survived", 20],
@@ -143,6 +150,19 @@ export function testChallenges(
         { seq: three.rcv_nxt, ack: (three.snd_una - 1_000_000) >>> 0 },
       ],
     );
+  });
+
+  check("idle_ns is the time since the connection last heard of its peer", (seen) => {
+    for (const name of ["three", "idle", "twenty"] as const) {
+      const { idle } = seen.faults[name];
+      const told = seen.events(name).map(({ idle_ns }) => (idle_ns as number) / 1e9);
+      assert.equal(told.length, idle.length);
+      told.forEach((seconds, index) => {
+        const apart = Math.abs(seconds - (idle[index] as number));
+        assert.ok(apart < IDLE_TOLERANCE_SECONDS, `${name}: ${told} for ${idle}`);
+      });
+    }
+    assert.ok((seen.faults.idle.idle[0] as number) > 1);
   });
 
   check("what the per-socket limiter holds back says so", (seen) => {
@@ -212,6 +232,7 @@ function checkHalfOpen(seen: Seen): void {
   assert.equal(halfOpen.moved.TCPChallengeACK, 1);
   checkConnection(event, { ...halfOpen, snd_una: (halfOpen.snd_una - 1) >>> 0 });
   assert.deepEqual([event.tcp_state, event.trigger, event.sent], ["new_syn_recv", "rst", true]);
+  assert.equal(event.idle_ns, undefined);
   assert.deepEqual(event.segment, { seq: (halfOpen.rcv_nxt + 10) >>> 0, ack: 0 });
 }
 

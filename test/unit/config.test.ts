@@ -59,7 +59,12 @@ describe("settings", () => {
     }
     const config = defaultConfig();
     assert.deepEqual(config.listen, { kind: "tcp", host: "127.0.0.1", port: 5961 });
-    assert.deepEqual(config.probes, ["challenge_ack", "conntrack_insert_failed", "connect"]);
+    assert.deepEqual(config.probes, [
+      "challenge_ack",
+      "conntrack_insert_failed",
+      "connect",
+      "stale_flow",
+    ]);
     assert.equal(config.ringBytes, 1 << 20);
     assert.equal(config.journalBytes, 16 << 20);
     assert.equal(config.journalEvents, 20000);

@@ -199,6 +199,7 @@ const LIBC = {
   fcntl: [int, int, int, long],
   poll: [int, memory, u64, int],
   clock_gettime: [int, int, memory],
+  clock_getres: [int, int, memory],
   socket: [int, int, int, int],
   bind: [int, int, memory, u32],
   sendto: [long, int, memory, size, int, memory, u32],

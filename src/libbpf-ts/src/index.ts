@@ -50,6 +50,7 @@ export { OpenMap } from "./open-map.ts";
 export {
   bindSocket,
   clockNs,
+  clockResolutionNs,
   closeFd,
   netlinkAddress,
   openSocket,

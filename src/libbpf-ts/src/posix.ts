@@ -15,6 +15,7 @@ export const Posix = {
   CLONE_NEWNET: 0x40000000,
   CLOCK_REALTIME: 0,
   CLOCK_MONOTONIC: 1,
+  CLOCK_MONOTONIC_COARSE: 6,
   CLOCK_BOOTTIME: 7,
 } as const;
 
@@ -71,6 +72,14 @@ export function clockNs(clock: number): bigint {
   const time = new BigInt64Array(2);
   const result = libc().clock_gettime(clock, time);
   checkErrno(result, lastErrno(), { operation: "read clock", object: String(clock) });
+  return (time[0] ?? 0n) * 1_000_000_000n + (time[1] ?? 0n);
+}
+
+/** How finely a clock counts, ns. That of CLOCK_MONOTONIC_COARSE is one jiffy of the kernel. */
+export function clockResolutionNs(clock: number): bigint {
+  const time = new BigInt64Array(2);
+  const result = libc().clock_getres(clock, time);
+  checkErrno(result, lastErrno(), { operation: "read clock resolution", object: String(clock) });
   return (time[0] ?? 0n) * 1_000_000_000n + (time[1] ?? 0n);
 }
 

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   bindSocket,
   clockNs,
+  clockResolutionNs,
   closeFd,
   netlinkAddress,
   openSocket,
@@ -65,6 +66,13 @@ test("clocks count as the kernel's do", () => {
   assert.ok(before <= now && now <= process.hrtime.bigint());
   assert.ok(clockNs(Posix.CLOCK_BOOTTIME) >= now);
   assert.throws(() => clockNs(999), { code: "EINVAL" });
+});
+
+test("the coarse clock counts jiffies: 100 to 1000 in a second", () => {
+  const resolution = Number(clockResolutionNs(Posix.CLOCK_MONOTONIC_COARSE));
+  assert.ok([100, 250, 300, 1000].includes(Math.round(1e9 / resolution)), String(resolution));
+  assert.equal(clockResolutionNs(Posix.CLOCK_MONOTONIC), 1n);
+  assert.throws(() => clockResolutionNs(999), { code: "EINVAL" });
 });
 
 test("a namespace is entered by its descriptor", () => {

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * One event for each UDP socket that sends on a tuple whose conntrack entry was made for another
+ * socket, which is gone: the datagrams take the way that the NAT rules gave the old flow, since
+ * rules are looked at for the first packet of an entry only.
+ *
+ * Datagrams are seen where all of UDP's pass, be the socket connected, corked, bound or none of
+ * these, with the tuple that conntrack is about to look up: udp_send_skb() and udp_v6_send_skb(),
+ * called by udp_sendmsg, udpv6_sendmsg and the push of pending frames (5.10 to 7.2). The cgroup
+ * hooks of connect and sendmsg would miss the port of a socket that is bound by connect itself.
+ *
+ * TCP is left out: conntrack itself drops the entry of a closed connection when a SYN comes and
+ * looks the packet up anew (nf_conntrack_tcp_packet: nf_ct_kill and NF_REPEAT), and a SYN on the
+ * entry of a connection that the other side still has is answered with a challenge ACK.
+ */
+#include "emit.h"
+#include "frames.h"
+#include "stale_flow.h"
+
+#define NF_DROP 0 /* include/uapi/linux/netfilter.h */
+#define MAX_CONFIRMING 1024
+
+static const struct stale_flow_reuse_event *unused_event __attribute__((unused, used));
+
+static __always_inline bool is_elsewhere(const struct endpoint *left, const struct endpoint *right)
+{
+	const __u32 *a = (const __u32 *)left->address, *b = (const __u32 *)right->address;
+
+	return a[0] != b[0] || a[1] != b[1] || a[2] != b[2] || a[3] != b[3] ||
+	       left->port != right->port;
+}
+
+static __noinline void report(const struct sent_flow *flow, struct sock *sk)
+{
+	struct nf_conn *ct = (struct nf_conn *)flow->entry;
+	__u8 nat = nat_of(BPF_CORE_READ(ct, status));
+	struct stale_flow_reuse_event *event;
+
+	/* Without NAT it does no harm: such events must not take the place of those that do. */
+	event = reserve_event(sizeof(*event), nat ? EVENT_CLASS_FAULT : EVENT_CLASS_OK);
+	if (!event)
+		return;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->head.time_ns = bpf_ktime_get_boot_ns();
+	event->head.cpu = bpf_get_smp_processor_id();
+	event->head.type = EVENT_TYPE_STALE_FLOW_REUSE;
+	event->head.cgroup_id = bpf_get_current_cgroup_id();
+	read_netns(&event->head, sock_net(sk));
+	read_current(&event->head);
+	event->socket_cookie = sock_cookie(sk);
+	event->old_socket_cookie = flow->opener.socket == flow->opener.sk ? 0 : flow->opener.socket;
+	event->age_ns = event->head.time_ns - flow->confirmed_ns;
+	event->old_owner = flow->opener.owner;
+	read_tuple(&event->original, &ct->tuplehash[0].tuple);
+	read_tuple(&event->reply, &ct->tuplehash[1].tuple);
+	event->protocol = IPPROTO_UDP;
+	event->zone = entry_zone_id(ct);
+	event->nat = nat;
+	event->redirected = is_elsewhere(&event->reply.src, &event->original.dst);
+	submit_event(event);
+}
+
+/*
+ * Another socket than before sends on the tuple. While the opener has the port they share it
+ * (SO_REUSEPORT, SO_REUSEADDR) and with it the entry, on purpose: that socket's use is not stale
+ * later either.
+ */
+static __always_inline void handle_other_sender(
+	struct sent_flow *flow, const struct sent_key *key, struct sock *sk, __u64 socket)
+{
+	struct use use = {.socket = socket, .confirmed_ns = flow->confirmed_ns};
+	__u8 on = 1;
+
+	if (flow->opener.socket == socket || !has_entry(flow->entry, key))
+		return;
+	if (bpf_map_update_elem(&uses, &use, &on, BPF_NOEXIST))
+		return;
+	if (!has_port(&flow->opener, key->flow.src_port))
+		report(flow, sk);
+}
+
+static __noinline void begin_flow(const struct sent_key *key, struct sock *sk, __u64 socket)
+{
+	struct sent_flow flow = {};
+
+	describe(&flow.sender, sk, socket);
+	bpf_map_update_elem(&sent_flows, key, &flow, BPF_ANY);
+}
+
+/* Runs for each datagram: all but the first of a socket cost this one lookup. */
+static __always_inline void handle_send(struct sent_key *key, struct sock *sk)
+{
+	__u64 socket = socket_identity(sk);
+	struct sent_flow *flow;
+
+	key->netns = net_identity(sock_net(sk));
+	flow = bpf_map_lookup_elem(&sent_flows, key);
+	if (!flow) {
+		begin_flow(key, sk, socket);
+		return;
+	}
+	if (flow->sender.socket == socket)
+		return;
+	handle_other_sender(flow, key, sk, socket);
+	describe(&flow->sender, sk, socket);
+}
+
+static __always_inline void handle_send_v4(struct sock *sk, struct flowi4 *flow)
+{
+	struct sent_key key = {};
+
+	key_of_udp_v4(&key.flow, flow);
+	handle_send(&key, sk);
+}
+
+static __always_inline void handle_send_v6(struct sock *sk, struct flowi6 *flow)
+{
+	struct sent_key key = {};
+
+	key_of_udp_v6(&key.flow, flow);
+	handle_send(&key, sk);
+}
+
+/* What is forwarded has no socket here. */
+static __always_inline bool is_local_udp(struct sk_buff *skb)
+{
+	struct nf_conn *ct = skb_conntrack(skb);
+
+	return BPF_CORE_READ(skb, sk) && ct &&
+	       BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum) == IPPROTO_UDP;
+}
+
+/* The exit of the confirm step: a clash may have given the packet the winner's entry. */
+static __noinline void handle_confirmed(struct sk_buff *skb)
+{
+	struct nf_conn *ct = skb_conntrack(skb);
+	struct sent_key key = {};
+	struct sent_flow *flow;
+
+	key_of_entry(&key, ct);
+	flow = bpf_map_lookup_elem(&sent_flows, &key);
+	if (!flow)
+		return;
+	flow->opener = flow->sender;
+	flow->confirmed_ns = bpf_ktime_get_boot_ns();
+	flow->entry = (__u64)ct;
+}
+
+SEC("fentry/udp_send_skb")
+int BPF_PROG(enter_udp_send, struct sk_buff *skb, struct flowi4 *flow)
+{
+	struct sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	bpf_get_socket_cookie(sk);
+	handle_send_v4(sk, flow);
+	return 0;
+}
+
+SEC("fentry/udp_v6_send_skb")
+int BPF_PROG(enter_udp_send_v6, struct sk_buff *skb, struct flowi6 *flow)
+{
+	struct sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	bpf_get_socket_cookie(sk);
+	handle_send_v6(sk, flow);
+	return 0;
+}
+
+SEC("fexit/__nf_conntrack_confirm")
+int BPF_PROG(exit_confirm, struct sk_buff *skb, int verdict)
+{
+	if (verdict != NF_DROP && is_local_udp(skb))
+		handle_confirmed(skb);
+	return 0;
+}
+
+/* A kprobe cannot ask for a cookie, only read it: each new socket is given one (5.7, 0e53d9e5e8d2).
+ */
+SEC("cgroup/sock_create")
+int give_cookie(struct bpf_sock *sk)
+{
+	bpf_get_socket_cookie(sk);
+	return 1;
+}
+
+SEC("kprobe")
+int BPF_KPROBE(kprobe_udp_send, struct sk_buff *skb, struct flowi4 *flow)
+{
+	struct sock *sk = BPF_CORE_READ(skb, sk);
+
+	if (sk)
+		handle_send_v4(sk, flow);
+	return 0;
+}
+
+SEC("kprobe")
+int BPF_KPROBE(kprobe_udp_send_v6, struct sk_buff *skb, struct flowi6 *flow)
+{
+	struct sock *sk = BPF_CORE_READ(skb, sk);
+
+	if (sk)
+		handle_send_v6(sk, flow);
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_CONFIRMING);
+	__type(key, __u64);
+	__type(value, struct sk_buff *);
+} confirming SEC(".maps");
+
+SEC("kprobe")
+int BPF_KPROBE(kprobe_confirm, struct sk_buff *skb)
+{
+	__u64 frame = frame_at_entry(ctx);
+
+	if (is_local_udp(skb))
+		bpf_map_update_elem(&confirming, &frame, &skb, BPF_ANY);
+	return 0;
+}
+
+SEC("kretprobe")
+int BPF_KRETPROBE(kretprobe_confirm, int verdict)
+{
+	__u64 frame = frame_at_return(ctx);
+	struct sk_buff **found = bpf_map_lookup_elem(&confirming, &frame);
+	struct sk_buff *skb;
+
+	if (!found)
+		return 0;
+	skb = *found;
+	bpf_map_delete_elem(&confirming, &frame);
+	if (verdict != NF_DROP && is_local_udp(skb))
+		handle_confirmed(skb);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

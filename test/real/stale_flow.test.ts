@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startDaemonProcess } from "../support/commands.ts";
+import { metric } from "../support/feed.ts";
+
+interface Status {
+  readonly kernel: {
+    readonly probes: readonly {
+      readonly probe: string;
+      readonly backend: string | null;
+      readonly passed_over: readonly { readonly backend: string; readonly reason: string }[];
+    }[];
+  };
+}
+
+test("stale_flow is attached, or every backend says why not and the daemon runs", async () => {
+  const daemon = await startDaemonProcess();
+  try {
+    const status = (await (await fetch(`${daemon.url}/status`)).json()) as Status;
+    const found = status.kernel.probes.find(({ probe }) => probe === "stale_flow");
+    assert.ok(found);
+    const attached = await metric(daemon.url, "tuplewatch_probe_attached");
+    for (const backend of ["fentry", "kprobe"]) {
+      const label = `{probe="stale_flow",backend="${backend}"}`;
+      assert.equal(attached.get(label), backend === found.backend ? 1 : 0);
+    }
+    const passedOver = found.passed_over.map(({ backend }) => backend);
+    const expected = { fentry: [], kprobe: ["fentry"], none: ["fentry", "kprobe"] };
+    assert.deepEqual(passedOver, expected[(found.backend ?? "none") as keyof typeof expected]);
+    for (const { reason } of found.passed_over) assert.match(reason, /\S/);
+    assert.equal((await fetch(`${daemon.url}/readyz`)).status, 200);
+  } finally {
+    daemon.child.kill("SIGTERM");
+    assert.equal((await daemon.done).code, 0);
+  }
+});
