@@ -7,7 +7,7 @@ export interface StreamOutput {
   readonly queuedBytes: number;
   write(bytes: Buffer | string): void;
   end(bytes?: string): void;
-  /** Called each time all that was queued has left. */
+  /** Called when something that was queued has left. */
   onDrain(resume: () => void): void;
   close(): void;
 }
@@ -35,8 +35,9 @@ export function gzipOutput(response: ServerResponse): StreamOutput {
   const gzip: Gzip = createGzip(GZIP);
   let resume = () => {};
   gzip.pipe(response);
-  gzip.on("drain", () => resume());
-  response.on("drain", () => resume());
+  // What has left the compressor makes room too, and no "drain" tells of that.
+  for (const source of [gzip, response]) source.on("drain", () => resume());
+  gzip.on("data", () => resume());
   return {
     get queuedBytes() {
       return gzip.writableLength + gzip.readableLength + response.writableLength;
