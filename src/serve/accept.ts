@@ -10,11 +10,16 @@ export function negotiateFormat(accept: string | undefined): StreamFormat {
   return sse > 0 && sse >= ndjson ? "sse" : "ndjson";
 }
 
-/** The weight given to exactly this media type, 0 if it is not named. */
-function quality(accept: string, mediaType: string): number {
+/** Whether the client names gzip in Accept-Encoding and does not rule it out. */
+export function acceptsGzip(acceptEncoding: string | undefined): boolean {
+  return quality(acceptEncoding ?? "", "gzip") > 0;
+}
+
+/** The weight given to exactly this value, 0 if it is not named. */
+function quality(accept: string, wanted: string): number {
   for (const range of accept.toLowerCase().split(",")) {
-    const [type = "", ...parameters] = range.split(";").map((part) => part.trim());
-    if (type === mediaType) {
+    const [value = "", ...parameters] = range.split(";").map((part) => part.trim());
+    if (value === wanted) {
       const weight = parameters.find((parameter) => parameter.startsWith("q="));
       return weight === undefined ? 1 : Number.parseFloat(weight.slice(2)) || 0;
     }

@@ -1,6 +1,7 @@
 import { wholeNumber } from "../config/values.ts";
 import type { TuplewatchEvent } from "../pipeline/batch.ts";
 import { addressTest } from "./addresses.ts";
+import { endpointsOf, type Fields, partsNamed } from "./parts.ts";
 
 export type Predicate = (event: TuplewatchEvent) => boolean;
 
@@ -11,8 +12,6 @@ interface FilterSpec {
   parse(text: string): Predicate | undefined;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 const MAX_PORT = 65535;
 const MAX_PID = 2 ** 22; /* PID_MAX_LIMIT, include/linux/threads.h */
 
@@ -20,21 +19,33 @@ const MAX_PID = 2 ** 22; /* PID_MAX_LIMIT, include/linux/threads.h */
 export const FILTERS = {
   type: name((event) => [event.type]),
   probe: name((event) => [event.probe]),
-  process: text((event) => [part(event, "process").comm]),
-  pid: number(0, MAX_PID, (event) => [part(event, "process").pid]),
-  port: number(0, MAX_PORT, (event) => endpoints(event).map((end) => end.port)),
+  kind: name((event) => [event.kind]),
+  process: text((event) => partsNamed(event, "process").map(({ comm }) => comm)),
+  pid: number(0, MAX_PID, (event) => partsNamed(event, "process").map(({ pid }) => pid)),
+  port: number(0, MAX_PORT, (event) => endpointsOf(event).map(({ port }) => port)),
   address: {
     expected: "an IPv4 or IPv6 address, or a prefix such as 10.0.0.0/8",
     parse: (value) => {
       const matches = addressTest(value);
       const addressMatches = (end: Fields) => matches?.(String(end.address)) ?? false;
-      return matches && ((event) => endpoints(event).some(addressMatches));
+      return matches && ((event) => endpointsOf(event).some(addressMatches));
     },
   },
-  netns: text((event) => {
-    const netns = part(event, "netns");
-    return [netns.cookie, netns.inum, netns.name];
-  }),
+  netns: text((event) =>
+    partsNamed(event, "netns").flatMap(({ cookie, inum, name }) => [cookie, inum, name]),
+  ),
+  container: {
+    expected: "a container's id, or its first digits: 4 to 64 of 0-9 and a-f",
+    parse: (id) =>
+      /^[0-9a-f]{4,64}$/.test(id)
+        ? (event) =>
+            partsNamed(event, "cgroup").some(
+              ({ container }) => typeof container === "string" && container.startsWith(id),
+            )
+        : undefined,
+  },
+  pod: text((event) => partsNamed(event, "cgroup").map(({ pod }) => pod)),
+  unit: text((event) => partsNamed(event, "cgroup").map(({ unit }) => unit)),
   result: text((event) => [event.result]),
   trigger: name((event) => [event.trigger]),
   cause: name((event) => [event.cause]),
@@ -85,20 +96,4 @@ function number(min: number, max: number, values: Values): FilterSpec {
 
 function equals(wanted: string, values: Values): Predicate {
   return (event) => values(event).some((value) => value !== undefined && String(value) === wanted);
-}
-
-/** The object in a field; empty if the event has none. */
-function part(fields: Fields, key: string): Fields {
-  const value = fields[key];
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
-
-/** Each `{ address, port }` of an event: of its sockets and of its conntrack tuples. */
-function endpoints(event: TuplewatchEvent): Fields[] {
-  const tuples = [part(event, "original"), part(event, "reply")];
-  return [
-    part(event, "local"),
-    part(event, "peer"),
-    ...tuples.flatMap((tuple) => [part(tuple, "src"), part(tuple, "dst")]),
-  ];
 }

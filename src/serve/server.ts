@@ -2,7 +2,8 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { Journal } from "../pipeline/journal.ts";
-import { negotiateFormat } from "./accept.ts";
+import { acceptsGzip, negotiateFormat } from "./accept.ts";
+import { sendBody, sendJson } from "./body.ts";
 import { answerBrokenRequests, errorBody, HttpError } from "./errors.ts";
 import { createServeMetrics, registerJournalMetrics, type ServeMetrics } from "./metrics.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
@@ -60,28 +61,31 @@ export function createServer(parts: ServerParts): TuplewatchServer {
 
 function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: ServerParts): void {
   app.get("/metrics", async (_request, reply) => {
-    return reply.type(registry.contentType).send(await registry.metrics());
+    return sendBody(reply, registry.contentType, await registry.metrics());
   });
-  app.get("/status", async (_request, reply) => sendJson(reply, 200, status()));
-  app.get("/healthz", async (_request, reply) => sendJson(reply, 200, { status: "ok" }));
+  app.get("/status", async (_request, reply) => sendJson(reply, status()));
+  app.get("/healthz", async (_request, reply) => sendJson(reply, { status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const { ok, reason } = ready();
     return ok
-      ? sendJson(reply, 200, { status: "ready" })
-      : sendJson(reply, 503, { status: "not_ready", reason });
+      ? sendJson(reply, { status: "ready" })
+      : sendJson(reply.code(503), { status: "not_ready", reason });
   });
 }
 
 function addEvents(app: FastifyInstance, hub: StreamHub): void {
   app.get<{ Querystring: RawQuery }>("/events", (request, reply) => {
     const query = parseEventQuery(request.query, lastEventId(request));
-    const format = negotiateFormat(request.headers.accept);
+    const style = {
+      format: negotiateFormat(request.headers.accept),
+      gzip: acceptsGzip(request.headers["accept-encoding"]),
+    };
     hub.admit();
     reply.hijack();
     if (request.method === "HEAD") {
-      reply.raw.writeHead(200, streamHeaders(format)).end();
+      reply.raw.writeHead(200, streamHeaders(style)).end();
     } else {
-      hub.open(reply.raw, format, query);
+      hub.open(reply.raw, style, query);
     }
   });
 }
@@ -137,11 +141,6 @@ function methodNotAllowed(request: FastifyRequest): HttpError {
   const allow = "GET, HEAD";
   const message = `${request.method} is not allowed here, only ${allow}`;
   return new HttpError(405, "method_not_allowed", message, {}, { allow });
-}
-
-function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
-  const text = `${JSON.stringify(body)}\n`;
-  return reply.code(status).type("application/json; charset=utf-8").send(text);
 }
 
 function sendError(reply: FastifyReply, error: HttpError): FastifyReply {

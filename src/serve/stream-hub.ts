@@ -1,8 +1,7 @@
 import type { ServerResponse } from "node:http";
-import type { StreamFormat } from "../pipeline/encoding.ts";
 import { HttpError } from "./errors.ts";
 import type { EventQuery } from "./query.ts";
-import { EventStream, type StreamContext } from "./stream.ts";
+import { EventStream, type StreamContext, type StreamStyle } from "./stream.ts";
 
 /** Seconds after which a refused client may try again. */
 const RETRY_AFTER_S = 5;
@@ -36,8 +35,8 @@ export class StreamHub {
   }
 
   /** Streams to `response` until either side ends; call `admit` before. */
-  open(response: ServerResponse, format: StreamFormat, query: EventQuery): void {
-    const stream = new EventStream(response, format, query, this.#context);
+  open(response: ServerResponse, style: StreamStyle, query: EventQuery): void {
+    const stream = new EventStream(response, style, query, this.#context);
     this.#streams.add(stream);
     this.#context.metrics.clients.set(this.#streams.size);
     response.on("close", () => {

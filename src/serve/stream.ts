@@ -6,6 +6,7 @@ import type { JournalReader, ReadStart, ReadStep } from "../pipeline/journal-rea
 import type { ServeMetrics } from "./metrics.ts";
 import { type Piece, type PieceLimits, takePiece } from "./piece.ts";
 import type { EventQuery } from "./query.ts";
+import { gzipOutput, plainOutput, type StreamOutput } from "./stream-output.ts";
 
 /** Bytes queued for one client at most; the rest waits in the journal. */
 export const MAX_QUEUED_BYTES = 256 * 1024;
@@ -27,8 +28,19 @@ const CONTENT_TYPES = {
 /** An empty line is no JSON text and a colon starts an SSE comment: readers skip both. */
 const HEARTBEATS = { ndjson: "\n", sse: ": heartbeat\n\n" } as const;
 
-export function streamHeaders(format: StreamFormat): Record<string, string> {
-  return { "content-type": CONTENT_TYPES[format], "cache-control": "no-store" };
+/** How one client wants its events. */
+export interface StreamStyle {
+  readonly format: StreamFormat;
+  readonly gzip: boolean;
+}
+
+export function streamHeaders({ format, gzip }: StreamStyle): Record<string, string> {
+  return {
+    "content-type": CONTENT_TYPES[format],
+    "cache-control": "no-store",
+    vary: "accept, accept-encoding",
+    ...(gzip && { "content-encoding": "gzip" }),
+  };
 }
 
 /**
@@ -38,7 +50,8 @@ export function streamHeaders(format: StreamFormat): Record<string, string> {
  */
 export class EventStream {
   readonly #response: ServerResponse;
-  readonly #format: StreamFormat;
+  readonly #output: StreamOutput;
+  readonly #style: StreamStyle;
   readonly #query: EventQuery;
   readonly #context: StreamContext;
   readonly #reader: JournalReader;
@@ -50,24 +63,28 @@ export class EventStream {
 
   constructor(
     response: ServerResponse,
-    format: StreamFormat,
+    style: StreamStyle,
     query: EventQuery,
     context: StreamContext,
   ) {
     this.#response = response;
-    this.#format = format;
+    this.#output = style.gzip ? gzipOutput(response) : plainOutput(response);
+    this.#style = style;
     this.#query = query;
     this.#context = context;
     this.#remaining = query.limit ?? Number.POSITIVE_INFINITY;
     this.#reader = context.journal.openReader(startOf(query));
     this.#unsubscribe = context.journal.subscribe(() => this.#pump());
     this.#heartbeat = setInterval(() => this.#beat(), context.heartbeatMs);
-    response.on("drain", () => this.#pump());
-    response.on("close", () => this.#release());
+    this.#output.onDrain(() => this.#pump());
+    response.on("close", () => {
+      this.#release();
+      this.#output.close();
+    });
   }
 
   start(): void {
-    this.#response.writeHead(200, streamHeaders(this.#format));
+    this.#response.writeHead(200, streamHeaders(this.#style));
     this.#response.flushHeaders();
     this.#pump();
   }
@@ -78,10 +95,10 @@ export class EventStream {
       return;
     }
     this.#release();
-    if (this.#format === "sse") {
-      this.#response.end(`event: end\ndata: ${JSON.stringify({ type: "end", reason })}\n\n`);
+    if (this.#style.format === "sse") {
+      this.#output.end(`event: end\ndata: ${JSON.stringify({ type: "end", reason })}\n\n`);
     } else {
-      this.#response.end();
+      this.#output.end();
     }
   }
 
@@ -112,7 +129,8 @@ export class EventStream {
 
   /** Undefined when the client must drain first. */
   #take(step: ReadStep): Piece | undefined {
-    const queued = this.#response.writableLength;
+    const { format } = this.#style;
+    const queued = this.#output.queuedBytes;
     const room: PieceLimits["room"] = queued === 0 ? "any" : MAX_QUEUED_BYTES - queued;
     if (step.kind === "gap") {
       if (room !== "any" && room <= 0) {
@@ -120,10 +138,10 @@ export class EventStream {
       }
       this.#countDropped(step.events);
       this.#reader.advance(step, 0);
-      return { bytes: encodeEvents(step.events, this.#format).bytes, sent: 0, scanned: 1 };
+      return { bytes: encodeEvents(step.events, format).bytes, sent: 0, scanned: 1 };
     }
     const limits = { room, events: this.#remaining, maxBytes: MAX_QUEUED_BYTES };
-    const piece = takePiece(step.entry, step.index, this.#format, limits, this.#query.matches);
+    const piece = takePiece(step.entry, step.index, format, limits, this.#query.matches);
     if (piece.scanned === 0) {
       return undefined;
     }
@@ -135,7 +153,7 @@ export class EventStream {
     if (bytes.length === 0) {
       return;
     }
-    this.#response.write(bytes);
+    this.#output.write(bytes);
     this.#remaining -= sent;
     this.#context.metrics.sent.inc(sent);
     this.#heartbeat.refresh();
@@ -164,8 +182,8 @@ export class EventStream {
   }
 
   #beat(): void {
-    if (this.#response.writableLength === 0) {
-      this.#response.write(HEARTBEATS[this.#format]);
+    if (this.#output.queuedBytes === 0) {
+      this.#output.write(HEARTBEATS[this.#style.format]);
     }
   }
 

@@ -62,6 +62,48 @@ describe("/events over curl", () => {
   });
 });
 
+describe("gzip", () => {
+  it("is for those who ask, each event at once", async (t) => {
+    const server = await startServer(t);
+    const reader = curl("--include", "--compressed", `${server.url}/events?limit=4`);
+    await until(() => server.hub.size === 1, "the stream is open");
+    for (let port = 1; port <= 3; port++) {
+      server.journal.append(connectBatch(1));
+      const lines = () => reader.stdout().match(/^\{.*\}$/gm) ?? [];
+      await until(() => lines().length === port, `${port} events arrived`);
+    }
+    server.journal.append(connectBatch(1));
+    const { stdout, code } = await reader.done;
+    assert.equal(code, 0);
+    assert.match(stdout, /^content-encoding: gzip/im);
+    assert.match(stdout, /^vary: accept, accept-encoding/im);
+    const events = parseNdjson(stdout.slice(stdout.indexOf("\r\n\r\n") + 4));
+    assert.deepEqual(
+      events.map((event) => event.seq),
+      [1, 2, 3, 4],
+    );
+  });
+
+  it("is not for those who do not, or rule it out", async (t) => {
+    const { url } = await startServer(t);
+    for (const header of ["Accept-Encoding:", "Accept-Encoding: gzip;q=0, br"]) {
+      for (const path of ["/events?follow=false", "/metrics"]) {
+        const { stdout } = await curl("--include", "--header", header, `${url}${path}`).done;
+        assert.doesNotMatch(stdout, /^content-encoding/im);
+      }
+    }
+  });
+
+  it("gives the same metrics", async (t) => {
+    const { url } = await startServer(t);
+    const plain = await curl(`${url}/metrics`).done;
+    const packed = await curl("--compressed", "--include", `${url}/metrics`).done;
+    assert.match(packed.stdout, /^content-encoding: gzip/im);
+    const names = (text: string) => text.match(/^# HELP .*/gm);
+    assert.deepEqual(names(packed.stdout), names(plain.stdout));
+  });
+});
+
 describe("following streams", () => {
   it("start at now, wake within 20 ms or so and end when the client has enough", async (t) => {
     const server = await startServer(t);

@@ -8,6 +8,7 @@ import { FILTER_NAMES } from "../../src/serve/filters.ts";
 import { parseEventQuery, type RawQuery } from "../../src/serve/query.ts";
 import { connectEvent } from "../support/events.ts";
 
+const CONTAINER = "5e".repeat(32);
 const EVENT = new ObjectBatch("connect", [connectEvent(40000)]).event(0, 1);
 const INSERT_FAILED = new ObjectBatch("conntrack_insert_failed", [
   {
@@ -22,6 +23,18 @@ const INSERT_FAILED = new ObjectBatch("conntrack_insert_failed", [
     reply: {
       src: { address: "127.0.0.2", port: 5353 },
       dst: { address: "192.0.2.1", port: 5000 },
+    },
+    owner: {
+      process: { pid: 51, comm: "resolver", uid: 0 },
+      cgroup: { id: "9", container: CONTAINER, pod: "1b2c3d4e-0011-2233-4455-66778899aabb" },
+      netns: { cookie: "31", inum: 4026532001 },
+    },
+    winner: {
+      original: {
+        src: { address: "10.1.0.3", port: 6001 },
+        dst: { address: "127.0.0.2", port: 5353 },
+      },
+      owner: { process: { pid: 52, comm: "other", uid: 0 }, cgroup: { unit: "dns.service" } },
     },
   },
 ]).event(0, 2);
@@ -73,6 +86,32 @@ describe("filters", () => {
     assert.equal(matches(INSERT_FAILED, { port: "5001" }), false);
   });
 
+  const parties: RawQuery[] = [
+    { process: "resolver" },
+    { process: "other", pid: "51" },
+    { address: "10.1.0.3" },
+    { netns: "31" },
+    { container: CONTAINER },
+    { container: CONTAINER.slice(0, 12) },
+    { pod: "1b2c3d4e-0011-2233-4455-66778899aabb" },
+    { unit: "dns.service" },
+  ];
+  for (const raw of parties) {
+    it(`${JSON.stringify(raw)} finds any party of an event`, () =>
+      assert.equal(matches(INSERT_FAILED, raw), true));
+  }
+  const strangers: RawQuery[] = [
+    { container: "e5e5" },
+    { unit: "dns" },
+    { pod: "1b2c3d4e" },
+    { process: "curl" },
+    { kind: "nat_insert_race" },
+  ];
+  for (const raw of strangers) {
+    it(`${JSON.stringify(raw)} leaves an event of others`, () =>
+      assert.equal(matches(INSERT_FAILED, raw), false));
+  }
+
   it("let notices of loss pass", () => {
     assert.equal(matches(gapBatch("connect", 3).event(0, 0), { type: "challenge_ack" }), true);
   });
@@ -107,6 +146,7 @@ describe("the query of /events", () => {
     [{ address: "fe80::1%eth0" }, /^address: /],
     [{ type: "Connect!" }, /^type: /],
     [{ process: "" }, /^process: /],
+    [{ container: "5E5E" }, /^container: .* 4 to 64 of 0-9 and a-f$/],
     [{ port: Array(65).fill("1") }, /more than 64 filter values/],
   ];
   for (const [raw, message] of wrong) {
