@@ -63,7 +63,6 @@ def main():
         say(f"crawler with pid {crawler.pid}: {results} of {ATTEMPTS[kind]} connects")
         finish(results=results, pid=crawler.pid, netns=world.inum("crowd"), range=RANGE,
                service=SERVICE)
-        sys.stdin.read()
 
 
 main()

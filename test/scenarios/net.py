@@ -153,5 +153,11 @@ class Process:
 
 
 def finish(**result):
-    """Prints the result; the time is that of the last packet, or a little later."""
+    """
+    Prints the result; the time is that of the last packet, or a little later. Until the end of the
+    input everything stays as it is, to be looked at.
+    """
     print(json.dumps({"ended_at_ms": time.time() * 1000, **result}), flush=True)
+    if sys.stdin.isatty():
+        say("Ctrl-D removes the namespaces")
+    sys.stdin.read()

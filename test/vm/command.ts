@@ -1,11 +1,11 @@
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { shellQuote } from "./initramfs.ts";
 import type { Kernel } from "./kernels.ts";
 import type { Options } from "./options.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
 
-const TEST_FOLDER = join(PROJECT_DIRECTORY, "build/test/guest");
+const TEST_FOLDERS = ["build/test/guest", "build/test/scenarios"];
 /** The variables of this process that the guest's command gets too. */
 const KEPT_VARIABLES = /^(PATH|HOME|LANG|LC_ALL|TUPLEWATCH_\w+)$/;
 const REPORT_FILE = "/run/tuplewatch-guest/report.tap";
@@ -14,12 +14,18 @@ function quoted(words: readonly string[]): string {
   return words.map(shellQuote).join(" ");
 }
 
+async function testFiles(folder: string): Promise<string[]> {
+  const path = join(PROJECT_DIRECTORY, folder);
+  const names = (await readdir(path)).filter((name) => name.endsWith(".test.js"));
+  return names.sort().map((name) => join(path, name));
+}
+
 async function testCommand(pattern: string | undefined): Promise<string[]> {
-  const names = (await readdir(TEST_FOLDER)).filter((name) => name.endsWith(".test.js")).sort();
-  if (names.length === 0) throw new Error(`find guest tests: none in ${TEST_FOLDER}`);
-  const named = names.filter((name) => pattern !== undefined && name.includes(pattern));
+  const all = (await Promise.all(TEST_FOLDERS.map(testFiles))).flat();
+  if (all.length === 0) throw new Error(`find guest tests: none in ${TEST_FOLDERS.join(", ")}`);
+  const named = all.filter((path) => pattern !== undefined && basename(path).includes(pattern));
   const byName = pattern !== undefined && named.length === 0;
-  const files = (named.length > 0 ? named : names).map((name) => join(TEST_FOLDER, name));
+  const files = named.length > 0 ? named : all;
   return [
     process.execPath,
     "--test",

@@ -1,7 +1,8 @@
 import { parseArgs } from "node:util";
 import { chooseKernel, KERNEL_CHOICES, type KernelChoice } from "./kernels.ts";
 
-export const HELP = `Runs the tests of test/guest on Debian's own kernels, in virtual machines.
+export const HELP = `Runs the tests of test/guest and test/scenarios on Debian's own kernels, in virtual
+machines.
 
   npm run test:vm -- [options] [pattern]
   npm run test:vm -- [options] -- command [argument...]
