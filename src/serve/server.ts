@@ -19,7 +19,7 @@ export interface ServerParts {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly maxClients: number;
-  /** Body of /status. */
+  /** Body of /status, or a promise of it. */
   readonly status: () => unknown;
   readonly ready: () => Readiness;
   /** Idle streams get a sign of life this often; 15,000 by default. */
@@ -62,7 +62,9 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
   app.get("/metrics", async (_request, reply) => {
     return reply.type(registry.contentType).send(await registry.metrics());
   });
-  app.get("/status", async (_request, reply) => sendJson(reply, 200, status()));
+  app.get("/status", async (_request, reply) => {
+    return sendJson(reply, 200, await status());
+  });
   app.get("/healthz", async (_request, reply) => sendJson(reply, 200, { status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const { ok, reason } = ready();
