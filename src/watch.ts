@@ -6,12 +6,15 @@ import type { DaemonContext, KernelStage } from "./daemon.ts";
 import { Cgroups } from "./enrich/cgroups.ts";
 import { reasonOf } from "./errno.ts";
 import { backendsFor } from "./kernel/attach.ts";
+import { CensusTaker } from "./kernel/census.ts";
 import { CgroupNames } from "./kernel/cgroup-names.ts";
 import { ProbeRun } from "./kernel/probe-run.ts";
 import { gapBatch } from "./pipeline/batch.ts";
 import { Intake } from "./pipeline/intake.ts";
 import type { Journal } from "./pipeline/journal.ts";
 import { registerKernelMetrics } from "./pipeline/kernel-metrics.ts";
+import { registerNamespaceMetrics } from "./pipeline/namespace-metrics.ts";
+import { namespaceStatus } from "./pipeline/namespace-status.ts";
 import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.ts";
 import { registerProgramMetrics } from "./pipeline/program-metrics.ts";
 import { PROBES } from "./probes/index.ts";
@@ -35,6 +38,7 @@ export class Watch implements KernelStage {
   readonly #context: DaemonContext;
   readonly #probes: readonly Probe[];
   readonly #runs: ProbeRun[] = [];
+  readonly #census: CensusTaker;
   /** Losses that readers have been told of, by probe. */
   readonly #toldLost = new Map<string, number>();
   #cgroupFd: number | undefined;
@@ -46,6 +50,9 @@ export class Watch implements KernelStage {
 
   constructor(context: DaemonContext) {
     this.#context = context;
+    this.#census = new CensusTaker({
+      onError: (error) => context.logger.warn({ err: error }, "count ports and conntrack entries"),
+    });
     const wanted: readonly string[] = context.config.probes;
     this.#probes = PROBES.filter(({ name }) => wanted.includes(name));
   }
@@ -59,6 +66,7 @@ export class Watch implements KernelStage {
     const cgroups = new Cgroups(mount, (id) => this.#cgroupNames?.path(id));
     this.#intake = new Intake(journal, registry, this.#probes, cgroups);
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
+    registerNamespaceMetrics(registry, this.#census);
     registerProbeMetrics(registry, () => this.#states());
     if (this.#context.config.programStats === "on") this.#measurePrograms();
     this.#attachAll(mount);
@@ -69,7 +77,7 @@ export class Watch implements KernelStage {
     }, CHECK_MS);
   }
 
-  status(): unknown {
+  async status(): Promise<object> {
     const states = this.#states();
     return {
       release: release(),
@@ -80,6 +88,7 @@ export class Watch implements KernelStage {
         passed_over: run.passedOver,
         ...states.find(({ probe }) => probe === run.probe.name)?.conservation,
       })),
+      ...(await namespaceStatus(this.#census)),
     };
   }
 
@@ -93,6 +102,7 @@ export class Watch implements KernelStage {
   /** Detaches, then reads what is left in the rings, so that nothing seen is lost. */
   async stop(): Promise<void> {
     clearInterval(this.#check);
+    await this.#census.stop();
     for (const run of this.#runs) run.detach();
     for (const run of this.#runs) await run.finish();
     this.#tellLosses();

@@ -108,7 +108,8 @@ function nameOf(path: string): CgroupName {
   return { path, ...workloadOf(path) };
 }
 
-function readProcessPath(pid: number): string | undefined {
+/** The path of a process's cgroup; undefined if it has ended. */
+export function readProcessPath(pid: number): string | undefined {
   try {
     return parseProcCgroup(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
   } catch {

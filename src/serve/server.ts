@@ -20,7 +20,7 @@ export interface ServerParts {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly maxClients: number;
-  /** Body of /status. */
+  /** Body of /status, or a promise of it. */
   readonly status: () => unknown;
   readonly ready: () => Readiness;
   /** Idle streams get a sign of life this often; 15,000 by default. */
@@ -63,7 +63,7 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
   app.get("/metrics", async (_request, reply) => {
     return sendBody(reply, registry.contentType, await registry.metrics());
   });
-  app.get("/status", async (_request, reply) => sendJson(reply, status()));
+  app.get("/status", async (_request, reply) => sendJson(reply, await status()));
   app.get("/healthz", async (_request, reply) => sendJson(reply, { status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const { ok, reason } = ready();

@@ -18,6 +18,8 @@ where WHAT says what else happens to the connection:
     reset           after them the client resets it as RFC 9293 asks
     half_open       it stays half open: the server defers the accept until there are data
     idle            before them nothing happens for a second
+    half_closed     before the segments its client says that it sends no more: CLOSE_WAIT
+    ipv6            it is one of IPv6, and stays open
 
 Prints one line of JSON: a list with an object for each connection, that is its tuple, its sequence
 numbers, the seconds from its last data to each forged segment, and by how much the counters of the
@@ -33,9 +35,9 @@ import time
 sys.dont_write_bytecode = True
 import segments  # noqa: E402
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
 COUNTERS = ("TCPChallengeACK", "TCPSYNChallenge", "TCPACKSkippedChallenge")
-ENDS = ("close", "half_open", "idle", "reset", "vanish")
+ENDS = ("close", "half_closed", "half_open", "idle", "ipv6", "reset", "vanish")
 
 TCP_REPAIR = 19
 
@@ -51,14 +53,14 @@ class Connection:
     """A connection over loopback, both ends in this process."""
 
     def __init__(self, wire, half_open):
-        self.listener = socket.create_server((LOOPBACK, 0))
+        self.listener = socket.create_server((wire.address, 0), family=wire.family)
         if half_open:
             self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
-        self.client = socket.create_connection(self.listener.getsockname())
+        self.client = socket.create_connection(self.listener.getsockname()[:2])
         self.accepted = None if half_open else self.exchange()
         self.quiet_since = time.monotonic()
-        self.server_address = self.listener.getsockname()
-        self.client_address = self.client.getsockname()
+        self.server_address = self.listener.getsockname()[:2]
+        self.client_address = self.client.getsockname()[:2]
         self.client_next, self.server_next = wire.state_of(self.client_address[1])
 
     def exchange(self):
@@ -73,6 +75,11 @@ class Connection:
         self.client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
         self.client.close()
 
+    def half_close(self):
+        self.client.shutdown(socket.SHUT_WR)
+        self.accepted.recv(1)
+        self.client_next += 1  # the FIN
+
     def close(self):
         self.accepted.close()
         self.client.close()
@@ -83,8 +90,9 @@ class Connection:
         self.client.close()
 
 
-def run(step, wire):
+def run(step, wires):
     end, _, triggers = step.rpartition(":")
+    wire = wires[1 if end == "ipv6" else 0]
     if end and end not in ENDS:
         sys.exit(f"challenge.py: unknown step {step}")
     before = counters()
@@ -93,6 +101,8 @@ def run(step, wire):
         connection.vanish()
     if end == "idle":
         time.sleep(1)
+    if end == "half_closed":
+        connection.half_close()
     idle = []
     for trigger in filter(None, triggers.split("+")):
         idle.append(time.monotonic() - connection.quiet_since)
@@ -117,7 +127,7 @@ def run(step, wire):
 
 
 def main():
-    wire = segments.Wire(LOOPBACK)
+    wires = [segments.Wire(address) for address in (LOOPBACK, LOOPBACK6)]
     kept, results = [], []
     for step in sys.argv[1:]:
         name, is_setting, value = step.partition("=")
@@ -127,7 +137,7 @@ def main():
             with open(f"/proc/sys/net/ipv4/{name}", "w") as file:
                 file.write(value)
         else:
-            connection, result = run(step, wire)
+            connection, result = run(step, wires)
             kept.append(connection)
             results.append(result)
     print(json.dumps(results), flush=True)

@@ -3,8 +3,9 @@ import socket
 import struct
 import sys
 
-ETH_P_IP = 0x0800
+ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
 ETHERNET_BYTES = 14
+IPV6_BYTES = 40
 RST, SYN, ACK = 0x04, 0x02, 0x10
 BEYOND = 5000000  # of the receive window
 FAR = 1000000  # from what was sent, either way
@@ -20,14 +21,16 @@ def checksum(data):
 
 
 class Wire:
-    """The loopback interface of this network namespace."""
+    """The loopback interface of this network namespace, for one family of addresses."""
 
     def __init__(self, address):
         self.address = address
-        self.sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        ethertype = ETH_P_IP if self.family == socket.AF_INET else ETH_P_IPV6
+        self.sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
         self.sniffer.bind(("lo", 0))
         self.sniffer.settimeout(0.1)
-        self.injector = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+        self.injector = socket.socket(self.family, socket.SOCK_RAW, socket.IPPROTO_TCP)
 
     def state_of(self, source_port):
         """Of the newest segment that left a port: (next sequence number, acknowledged)."""
@@ -37,16 +40,20 @@ class Wire:
                 frame = self.sniffer.recv(65536)
             except TimeoutError:
                 return newest
-            ip = frame[ETHERNET_BYTES:]
-            header = (ip[0] & 15) * 4
-            tcp = ip[header:]
-            port = struct.unpack("!H", tcp[:2])[0]
-            if ip[9] != socket.IPPROTO_TCP or port != source_port:
+            protocol, tcp = self.unwrap(frame[ETHERNET_BYTES:])
+            if protocol != socket.IPPROTO_TCP or struct.unpack("!H", tcp[:2])[0] != source_port:
                 continue
             seq, ack = struct.unpack("!II", tcp[4:12])
-            payload = struct.unpack("!H", ip[2:4])[0] - header - (tcp[12] >> 4) * 4
+            payload = len(tcp) - (tcp[12] >> 4) * 4
             payload += 1 if tcp[13] & SYN else 0
             newest = ((seq + payload) & 0xFFFFFFFF, ack)
+
+    def unwrap(self, ip):
+        """The protocol of an IP packet and its payload."""
+        if self.family == socket.AF_INET6:
+            length, protocol = struct.unpack("!HB", ip[4:7])
+            return protocol, ip[IPV6_BYTES:IPV6_BYTES + length]
+        return ip[9], ip[(ip[0] & 15) * 4:struct.unpack("!H", ip[2:4])[0]]
 
     def inject(self, trigger, connection):
         """A segment that seems to come from the client, for which the server challenges it."""
@@ -65,6 +72,8 @@ class Wire:
     def segment(self, source_port, target_port, seq, ack, flags):
         fields = source_port, target_port, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags
         header = struct.pack("!HHIIBBHHH", *fields, 1024, 0, 0)
-        address = socket.inet_aton(self.address)
+        address = socket.inet_pton(self.family, self.address)
+        # One pseudo-header for both: RFC 8200 has 32-bit fields where RFC 9293 has 16 and 8, and
+        # the zeros between make no difference to the sum.
         pseudo = address + address + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(header))
         return header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]

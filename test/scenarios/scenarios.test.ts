@@ -42,7 +42,8 @@ async function watch(name: ScenarioName, kinds: readonly FindingKind[]): Promise
       JSON.stringify(mine.map(({ summary }) => summary)),
     );
     for (const id of ids) {
-      const delayMs = Date.parse(mine.find((event) => event.id === id)?.time ?? "") - played.ended_at_ms;
+      const delayMs =
+        Date.parse(mine.find((event) => event.id === id)?.time ?? "") - played.ended_at_ms;
       assert.ok(delayMs <= SOON_MS, `${id} came ${delayMs} ms after the last packet`);
     }
     const { findings } = (await (await fetch(`${daemon.url}/findings`)).json()) as Listed;

@@ -21,6 +21,8 @@ export interface Challenged {
 const CONNECTIONS = {
   three: "rst+syn+old_ack",
   idle: "idle:syn+rst",
+  ipv6: "ipv6:rst+syn+old_ack",
+  halfClosed: "half_closed:rst+syn+new_ack",
   vanished: "vanish:syn",
   closed: "close:syn",
   halfOpen: "half_open:rst",
@@ -105,6 +107,8 @@ function outcomes({
   return {
     three: ["survived", 3],
     idle: ["survived", 2],
+    ipv6: ["survived", 3],
+    halfClosed: ["survived", 3],
     vanished: ["reset_by_peer", 1],
     closed: ["closed", 1],
     twenty: ["survived", 20],
@@ -127,29 +131,28 @@ export function testChallenges(
     test(`${backend}: ${name}`, () => body(seen()));
   }
 
-  check("three forged segments are three events that name their cause", (seen) => {
-    const { three } = seen.faults;
-    const events = seen.events("three");
-    assert.deepEqual(
-      events.map(({ trigger }) => trigger),
-      ["rst", "syn", "ack_too_old"],
+  const families = { three: "IPv4", ipv6: "IPv6" } as const;
+  for (const name of ["three", "ipv6"] as const) {
+    check(
+      `three forged segments (${families[name]}) are three events that name their cause`,
+      (seen) => {
+        checkThree(seen, name, backend);
+      },
     );
-    assert.equal(three.moved.TCPChallengeACK, 3);
-    for (const event of events) {
-      checkConnection(event, three);
-      assert.equal(event.backend, backend);
-      assert.equal(event.sent, true);
-      assert.equal(event.inferred, undefined);
-      assert.equal(event.tcp_state, "established");
-    }
+  }
+
+  check("so are those that a half-closed connection gets", (seen) => {
+    const events = seen.events("halfClosed");
+    const told = events.map(({ trigger, tcp_state, sent }) => [trigger, tcp_state, sent]);
+    // What is not established is not noted beforehand by the tracepoints.
+    const sent = backend === "drop_tracepoint" ? undefined : true;
+    const triggers = ["rst", "syn", "ack_too_new"];
     assert.deepEqual(
-      events.map(({ segment }) => segment),
-      [
-        { seq: (three.rcv_nxt + 10) >>> 0, ack: 0 },
-        { seq: (three.rcv_nxt + 5_000_000) >>> 0, ack: 0 },
-        { seq: three.rcv_nxt, ack: (three.snd_una - 1_000_000) >>> 0 },
-      ],
+      told,
+      triggers.map((trigger) => [trigger, "close_wait", sent]),
     );
+    assert.equal(seen.faults.halfClosed.moved.TCPChallengeACK, 3);
+    for (const event of events) checkConnection(event, seen.faults.halfClosed);
   });
 
   check("idle_ns is the time since the connection last heard of its peer", (seen) => {
@@ -222,6 +225,31 @@ export function testChallenges(
   test(`${backend}: an RST on a half-open connection is an event of its request socket`, (t) => {
     if (halfOpen(t)) checkHalfOpen(seen());
   });
+}
+
+function checkThree(seen: Seen, name: "three" | "ipv6", backend: string): void {
+  const made = seen.faults[name];
+  const events = seen.events(name);
+  assert.deepEqual(
+    events.map(({ trigger }) => trigger),
+    ["rst", "syn", "ack_too_old"],
+  );
+  assert.equal(made.moved.TCPChallengeACK, 3);
+  for (const event of events) {
+    checkConnection(event, made);
+    assert.equal(event.backend, backend);
+    assert.equal(event.sent, true);
+    assert.equal(event.inferred, undefined);
+    assert.equal(event.tcp_state, "established");
+  }
+  assert.deepEqual(
+    events.map(({ segment }) => segment),
+    [
+      { seq: (made.rcv_nxt + 10) >>> 0, ack: 0 },
+      { seq: (made.rcv_nxt + 5_000_000) >>> 0, ack: 0 },
+      { seq: made.rcv_nxt, ack: (made.snd_una - 1_000_000) >>> 0 },
+    ],
+  );
 }
 
 function checkHalfOpen(seen: Seen): void {

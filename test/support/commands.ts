@@ -27,8 +27,20 @@ const LIMIT = { timeout: 120_000, killSignal: "SIGKILL" } as const;
 /** An emulated guest that has just booted needs 10 s to read the program for the first time. */
 const START_LIMIT_MS = 40_000;
 
-export function start(command: string, args: readonly string[], env = {}, input = ""): Running {
-  const child = spawn(command, args, { env: { ...ENVIRONMENT, ...env }, ...LIMIT });
+/** For what takes longer than most. */
+export interface Limit {
+  readonly timeoutMs?: number;
+}
+
+export function start(
+  command: string,
+  args: readonly string[],
+  env = {},
+  input = "",
+  { timeoutMs = LIMIT.timeout }: Limit = {},
+): Running {
+  const options = { env: { ...ENVIRONMENT, ...env }, ...LIMIT, timeout: timeoutMs };
+  const child = spawn(command, args, options);
   const text = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk: Buffer) => {
     text.stdout += chunk.toString("latin1");
@@ -44,8 +56,12 @@ export function start(command: string, args: readonly string[], env = {}, input 
   return { child, done, stdout: () => text.stdout, stderr: () => text.stderr };
 }
 
-export function tuplewatch(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  return start(process.execPath, [MAIN, ...args], env);
+export function tuplewatch(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  limit: Limit = {},
+): Running {
+  return start(process.execPath, [MAIN, ...args], env, "", limit);
 }
 
 export function curl(...args: string[]): Running {
@@ -55,8 +71,10 @@ export function curl(...args: string[]): Running {
 /** `tuplewatch run` on a free port, once it serves. */
 export async function startDaemonProcess(
   args: readonly string[] = [],
+  limit: Limit = {},
 ): Promise<Running & { readonly url: string }> {
-  const daemon = tuplewatch(["run", "--listen", "127.0.0.1:0", "--log-format", "json", ...args]);
+  const common = ["run", "--listen", "127.0.0.1:0", "--log-format", "json"];
+  const daemon = tuplewatch([...common, ...args], {}, limit);
   const address = () => /"address":"([^"]+)"/.exec(daemon.stderr())?.[1];
   const isUp = () => address() !== undefined || daemon.child.exitCode !== null;
   await until(isUp, "serving", START_LIMIT_MS);

@@ -58,6 +58,7 @@ export {
   receive,
   sendTo,
   setNamespace,
+  socketOption,
   unixAddress,
   waitReadable,
 } from "./posix.ts";

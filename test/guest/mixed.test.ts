@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { start, startDaemonProcess } from "../support/commands.ts";
+import { EventTally } from "../support/event-tally.ts";
+import { metric } from "../support/feed.ts";
+import { MixedFaults } from "../support/mixed-faults.ts";
+import { FAULTS } from "../support/netns.ts";
+import { printProgramStats, startEmptyProgram } from "../support/program-stats.ts";
+
+/** `npm run test:mixed -- --minutes 10` makes it longer. */
+const SECONDS = Number(process.env.TUPLEWATCH_MIXED_SECONDS ?? 30);
+/** Names of backends, one daemon each. */
+const BACKENDS = (process.env.TUPLEWATCH_MIXED_BACKENDS ?? "auto").split(",");
+const MEASURE = process.env.TUPLEWATCH_MIXED_STATS === "on";
+
+const PROBES = ["connect", "challenge_ack", "conntrack_insert_failed"];
+const ROUND_MS = 60_000;
+
+interface Traffic {
+  readonly pid: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly moved: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
+
+describe(`${SECONDS} s of mixed traffic`, () => {
+  const faults = new MixedFaults();
+  const daemons = new Map<string, Daemon>();
+  const tallies = new Map<string, EventTally>();
+  let traffic: Traffic;
+  let empty: ReturnType<typeof startEmptyProgram> | undefined;
+
+  before(async () => {
+    execFileSync("modprobe", ["nf_conntrack"]);
+    for (const backend of BACKENDS) {
+      const stats = MEASURE ? "on" : "off";
+      const daemon = await startDaemonProcess(["--backend", backend, "--program-stats", stats], {
+        timeoutMs: (SECONDS + 300) * 1000,
+      });
+      daemons.set(backend, daemon);
+      tallies.set(backend, await EventTally.follow(daemon.url));
+    }
+    if (MEASURE) empty = startEmptyProgram();
+    traffic = await mix();
+    for (const tally of tallies.values()) await tally.quiet();
+  });
+  after(async () => {
+    empty?.close();
+    for (const tally of tallies.values()) await tally.stop();
+    for (const { child, done, stderr } of daemons.values()) {
+      child.kill("SIGTERM");
+      assert.equal((await done).code, 0, stderr());
+    }
+  });
+
+  /** Faults go on as long as the traffic does, one round a minute. */
+  async function mix(): Promise<Traffic> {
+    const limit = { timeoutMs: (SECONDS + 120) * 1000 };
+    const running = start("python3", [`${FAULTS}traffic.py`, String(SECONDS)], {}, "", limit);
+    const endMs = performance.now() + SECONDS * 1000;
+    do {
+      const roundMs = performance.now();
+      await faults.round();
+      const nextMs = Math.min(roundMs + ROUND_MS, endMs) - performance.now();
+      if (nextMs > 0) await sleep(nextMs);
+    } while (performance.now() < endMs);
+    const { code, stdout, stderr } = await running.done;
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout) as Traffic;
+  }
+
+  for (const backend of BACKENDS) {
+    const tally = () => tallies.get(backend) as EventTally;
+    const url = () => (daemons.get(backend) as Daemon).url;
+
+    test(`${backend}: each ordinary connect is one event, with its result`, (t) => {
+      const { datagrams, ...connects } = traffic.counts;
+      t.diagnostic(JSON.stringify({ rounds: faults.rounds, ...traffic }));
+      assert.ok((connects["tcp ok"] ?? 0) > SECONDS && (datagrams ?? 0) > 0);
+      assert.deepEqual(sorted(tally().of("connect", traffic.pid)), sorted(connects));
+    });
+
+    test(`${backend}: each fault is the events that it must be, and there are no others`, (t) => {
+      const own = new RegExp(`^connect (${traffic.pid}|${process.pid}) `);
+      const seen = [...tally().counts].filter(([key]) => !own.test(key));
+      t.diagnostic(JSON.stringify(byKind(seen)));
+      assert.deepEqual(
+        sorted(Object.fromEntries(seen)),
+        sorted(Object.fromEntries(faults.expected)),
+      );
+    });
+
+    test(`${backend}: the kernel counted nothing in the ordinary traffic`, () => {
+      for (const counters of Object.values(traffic.moved)) {
+        for (const [name, moved] of Object.entries(counters)) assert.equal(moved, 0, name);
+      }
+    });
+
+    test(`${backend}: what was attempted went into the stream, or is counted`, async (t) => {
+      const read = async (what: string) => metric(url(), `tuplewatch_events_${what}_total`);
+      const names = ["attempted", "emitted", "lost", "filtered", "read", "delivered"] as const;
+      const values = await Promise.all(names.map(read));
+      const dropped = await read("dropped");
+      let delivered = 0;
+      for (const probe of PROBES) {
+        const of = (name: (typeof names)[number]) =>
+          values[names.indexOf(name)]?.get(`{probe="${probe}"}`) ?? Number.NaN;
+        t.diagnostic(`${probe}: ${names.map((name) => `${name} ${of(name)}`).join(", ")}`);
+        assert.equal(of("attempted"), of("emitted") + of("lost") + of("filtered"), probe);
+        assert.equal(of("read"), of("emitted"), probe);
+        const malformed = dropped.get(`{probe="${probe}",stage="decode"}`) ?? Number.NaN;
+        assert.equal(of("read"), of("delivered") + malformed, probe);
+        assert.equal(of("lost") + of("filtered") + malformed, 0, probe);
+        delivered += of("delivered");
+      }
+      await tally().quiet();
+      assert.deepEqual([tally().events >= delivered, tally().missed], [true, 0]);
+    });
+  }
+
+  test("time per run of each program", async (t) => {
+    if (empty === undefined) return;
+    const urls = [...daemons].map(([backend, { url }]) => ({ backend, url }));
+    t.diagnostic(await printProgramStats(urls, empty.nsPerRun()));
+  });
+});
+
+function sorted(counts: Readonly<Record<string, number>>): [string, number][] {
+  return Object.entries(counts).sort(([one], [other]) => (one < other ? -1 : 1));
+}
+
+/** Without the processes. */
+function byKind(counts: readonly (readonly [string, number])[]): Record<string, number> {
+  const kinds: Record<string, number> = {};
+  for (const [key, count] of counts) {
+    const kind = key.replace(/ \d+/, "");
+    kinds[kind] = (kinds[kind] ?? 0) + count;
+  }
+  return kinds;
+}

@@ -1,0 +1,87 @@
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+import type { ParsedEvent } from "./events.ts";
+import { until } from "./server.ts";
+
+/** Follows all events of a daemon from its first, and counts them. */
+export class EventTally {
+  /** By type, process and what it is: `connect 4711 tcp ok`. */
+  readonly counts = new Map<string, number>();
+  events = 0;
+  missed = 0;
+  readonly #stop = new AbortController();
+  #ended: Promise<void> = Promise.resolve();
+
+  static async follow(url: string): Promise<EventTally> {
+    const tally = new EventTally();
+    const response = await fetch(`${url}/events?since=0`, { signal: tally.#stop.signal });
+    if (response.body === null) throw new Error(`${url}/events: no body`);
+    tally.#ended = tally.#read(Readable.fromWeb(response.body));
+    return tally;
+  }
+
+  /** Counts by what they are, of one process; `all`: with others too. */
+  of(type: string, pid?: number): Record<string, number> {
+    const found: Record<string, number> = {};
+    for (const [key, count] of this.counts) {
+      const [itsType, itsPid, ...what] = key.split(" ");
+      if (itsType !== type || (pid !== undefined && itsPid !== String(pid))) continue;
+      found[what.join(" ")] = (found[what.join(" ")] ?? 0) + count;
+    }
+    return found;
+  }
+
+  /** The processes that events of a type name. */
+  pids(type: string): Set<number> {
+    const keys = [...this.counts.keys()].map((key) => key.split(" "));
+    return new Set(keys.filter(([its]) => its === type).map(([, pid]) => Number(pid)));
+  }
+
+  /** Waits until no event has come for a second. */
+  async quiet(): Promise<void> {
+    let before = -1;
+    let sinceMs = 0;
+    const isQuiet = () => {
+      if (this.events !== before) sinceMs = performance.now();
+      before = this.events;
+      return performance.now() - sinceMs > 1000;
+    };
+    await until(isQuiet, "no more events", 60_000);
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#ended;
+  }
+
+  async #read(body: Readable): Promise<void> {
+    try {
+      for await (const line of createInterface({ input: body })) {
+        if (line !== "") this.#add(JSON.parse(line) as ParsedEvent);
+      }
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
+    }
+  }
+
+  #add(event: ParsedEvent): void {
+    if (event.type === "gap") {
+      this.missed += event.missed ?? 0;
+      return;
+    }
+    this.events++;
+    const { pid = 0 } = (event.process ?? {}) as { pid?: number };
+    const key = `${event.type} ${pid} ${describe(event)}`;
+    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+  }
+}
+
+function describe(event: ParsedEvent): string {
+  if (event.type === "connect") {
+    const conflict = event.conflict === undefined ? "" : " conflict";
+    return `${event.protocol} ${event.result}${conflict}`;
+  }
+  if (event.type === "challenge_ack") return String(event.trigger);
+  if (event.type === "challenge_outcome") return String(event.outcome);
+  return `${event.protocol} ${event.verdict} ${event.cause}`;
+}
