@@ -48,11 +48,14 @@ export class Watch implements KernelStage {
   }
 
   async start(journal: Journal): Promise<void> {
-    const { registry, logger } = this.#context;
+    const { registry, logger, findings } = this.#context;
     logger.debug({ libbpf: libbpfVersion() }, "library");
     this.#journal = journal;
     const mount = findCgroup2Mount();
-    this.#intake = new Intake(journal, registry, this.#probes, mount);
+    this.#intake = new Intake(journal, registry, this.#probes, {
+      cgroupMount: mount,
+      observe: (event) => findings.take(event),
+    });
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
     registerProbeMetrics(registry, () => this.#states());
     if (this.#context.config.programStats === "on") this.#measurePrograms();
