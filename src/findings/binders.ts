@@ -45,6 +45,8 @@ export class BindersOfNetns {
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #askedPorts = 0;
   #grewAtMs = Number.NEGATIVE_INFINITY;
+  /** Something was noted since it was last asked. */
+  #unasked = false;
   #recentPorts = 0;
   /** Of the range, when last counted. */
   fill = 0;
@@ -63,6 +65,7 @@ export class BindersOfNetns {
     binder.ports.delete(port);
     binder.ports.set(port, nowMs);
     this.#grewAtMs = nowMs;
+    this.#unasked = true;
     const grown = this.#recentPorts >= GROWTH * this.#askedPorts;
     return grown && nowMs - this.#askedAtMs >= SOON_MS ? this.#ask(nowMs) : undefined;
   }
@@ -77,7 +80,7 @@ export class BindersOfNetns {
     this.#forget(nowMs - RECENT_MS);
     const late = nowMs - this.#askedAtMs >= LATE_MS;
     const differs = Math.abs(this.#recentPorts - this.#askedPorts) >= CHANGE * this.#askedPorts;
-    const settled = nowMs - this.#grewAtMs >= SETTLED_MS && this.#grewAtMs > this.#askedAtMs;
+    const settled = this.#unasked && nowMs - this.#grewAtMs >= SETTLED_MS;
     const wanted = (settled && (late || differs)) || (late && this.fill >= FAIRLY_FULL);
     return wanted ? this.#ask(nowMs) : undefined;
   }
@@ -100,6 +103,7 @@ export class BindersOfNetns {
   #ask(nowMs: number): CensusQuestion | undefined {
     if (this.#recentPorts < MIN_PORTS) return undefined;
     this.#askedAtMs = nowMs;
+    this.#unasked = false;
     this.#askedPorts = this.#recentPorts;
     const pids = [...this.#binders.values()].flatMap((binder) => [...binder.pids]);
     return {
