@@ -75,7 +75,7 @@ export class BindersOfNetns {
     return nowMs - this.#askedAtMs >= LATE_MS ? this.#ask(nowMs) : undefined;
   }
 
-  /** Called once a second. */
+  /** Called a few times a second. */
   due(nowMs: number): CensusQuestion | undefined {
     this.#forget(nowMs - RECENT_MS);
     const late = nowMs - this.#askedAtMs >= LATE_MS;

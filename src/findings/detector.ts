@@ -56,7 +56,7 @@ export interface Detector {
   take(event: ObservedEvent): Step;
   /** The answer to a question of its own; undefined when there is none to be had. */
   answer?(question: CensusQuestion, answer: CensusAnswer | undefined): readonly Observation[];
-  /** Called about once a second with the time since 1970. */
+  /** Called a few times a second, with the time since 1970. */
   tick?(nowMs: number): readonly CensusQuestion[];
 }
 

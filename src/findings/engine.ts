@@ -8,7 +8,7 @@ import { OpenFinding } from "./open-finding.ts";
 export const MAX_ACTIVE = 256;
 export const MAX_CLOSED = 256;
 
-const TICK_MS = 1000;
+const TICK_MS = 250;
 
 /** A finding is an event on the stream at most this often, but for its beginning and end. */
 const EMIT_MS = 1000;
@@ -76,7 +76,7 @@ export class FindingEngine {
     }
   }
 
-  /** Tells changes and closes what has become quiet; `start` has it called once a second. */
+  /** Tells changes and closes what has become quiet; `start` has it called a few times a second. */
   tick(): void {
     const nowMs = this.#nowMs();
     for (const detector of this.#detectors) {
