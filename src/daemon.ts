@@ -18,7 +18,7 @@ import { readVersion } from "./version.ts";
 export interface KernelStage {
   /** Resolves when all that this kernel permits is attached; rejects if nothing can work. */
   start(journal: Journal): Promise<void>;
-  /** Part of the body of /status; JSON-ready. */
+  /** Part of the body of /status, or a promise of it; JSON-ready. */
   status(): unknown;
   ready(): Readiness;
   stop(): Promise<void>;
@@ -71,14 +71,14 @@ export async function startDaemon(
     maxClients: config.maxClients,
     findings: () => findings.findings(),
     ready: () => readiness(state, kernel),
-    status: () => ({
+    status: async () => ({
       version,
       started_at: startedAt.toISOString(),
       uptime_seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
       ready: readiness(state, kernel),
       journal: journalStatus(journal),
       stream_clients: server.hub.size,
-      kernel: kernel?.status() ?? null,
+      kernel: (await kernel?.status()) ?? null,
     }),
   });
   const address = await listen(server.app, config.listen);

@@ -5,11 +5,14 @@ import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
 import { reasonOf } from "./errno.ts";
 import { backendsFor } from "./kernel/attach.ts";
+import { CensusTaker } from "./kernel/census.ts";
 import { ProbeRun } from "./kernel/probe-run.ts";
 import { gapBatch } from "./pipeline/batch.ts";
 import { Intake } from "./pipeline/intake.ts";
 import type { Journal } from "./pipeline/journal.ts";
 import { registerKernelMetrics } from "./pipeline/kernel-metrics.ts";
+import { registerNamespaceMetrics } from "./pipeline/namespace-metrics.ts";
+import { namespaceStatus } from "./pipeline/namespace-status.ts";
 import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.ts";
 import { registerProgramMetrics } from "./pipeline/program-metrics.ts";
 import { PROBES } from "./probes/index.ts";
@@ -33,6 +36,7 @@ export class Watch implements KernelStage {
   readonly #context: DaemonContext;
   readonly #probes: readonly Probe[];
   readonly #runs: ProbeRun[] = [];
+  readonly #census: CensusTaker;
   /** Losses that readers have been told of, by probe. */
   readonly #toldLost = new Map<string, number>();
   #cgroupFd: number | undefined;
@@ -43,6 +47,9 @@ export class Watch implements KernelStage {
 
   constructor(context: DaemonContext) {
     this.#context = context;
+    this.#census = new CensusTaker({
+      onError: (error) => context.logger.warn({ err: error }, "count ports and conntrack entries"),
+    });
     const wanted: readonly string[] = context.config.probes;
     this.#probes = PROBES.filter(({ name }) => wanted.includes(name));
   }
@@ -57,6 +64,7 @@ export class Watch implements KernelStage {
       observe: (event) => findings.take(event),
     });
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
+    registerNamespaceMetrics(registry, this.#census);
     registerProbeMetrics(registry, () => this.#states());
     if (this.#context.config.programStats === "on") this.#measurePrograms();
     this.#attachAll(mount);
@@ -67,7 +75,7 @@ export class Watch implements KernelStage {
     }, CHECK_MS);
   }
 
-  status(): unknown {
+  async status(): Promise<object> {
     const states = this.#states();
     return {
       release: release(),
@@ -78,6 +86,7 @@ export class Watch implements KernelStage {
         passed_over: run.passedOver,
         ...states.find(({ probe }) => probe === run.probe.name)?.conservation,
       })),
+      ...(await namespaceStatus(this.#census)),
     };
   }
 
@@ -91,6 +100,7 @@ export class Watch implements KernelStage {
   /** Detaches, then reads what is left in the rings, so that nothing seen is lost. */
   async stop(): Promise<void> {
     clearInterval(this.#check);
+    await this.#census.stop();
     for (const run of this.#runs) run.detach();
     for (const run of this.#runs) await run.finish();
     this.#tellLosses();

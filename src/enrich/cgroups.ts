@@ -77,7 +77,8 @@ export class Cgroups {
   }
 }
 
-function readProcessPath(pid: number): string | undefined {
+/** The path of a process's cgroup; undefined if it has ended. */
+export function readProcessPath(pid: number): string | undefined {
   try {
     return parseProcCgroup(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
   } catch {

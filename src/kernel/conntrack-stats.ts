@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { closeFd, netlinkAddress, openSocket, Posix, receive, sendTo } from "libbpf-ts";
+import { dumpAtOnce, withNetlink } from "./netlink.ts";
 
 /** Counters of one network namespace, summed over CPUs. */
 export interface ConntrackStats {
@@ -21,12 +21,7 @@ export interface ConntrackTable {
 }
 
 const NETLINK_NETFILTER = 12;
-const RECEIVE_BYTES = 64 * 1024;
-const HEADER_BYTES = 16 + 4; // struct nlmsghdr, struct nfgenmsg
-const NLM_F_REQUEST = 0x1;
-const NLM_F_DUMP = 0x300;
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
+const NFGENMSG_BYTES = 4;
 // include/uapi/linux/netfilter/nfnetlink_conntrack.h
 const GET_STATS_CPU = (1 << 8) | 4;
 
@@ -48,7 +43,7 @@ export const CONNTRACK_COUNTERS: readonly (keyof ConntrackStats)[] = Object.valu
 
 const PROC_TABLE = "/proc/sys/net/netfilter/nf_conntrack_";
 
-/** Entries of the daemon's namespace and the limit; undefined while conntrack is not loaded. */
+/** Entries of the thread's namespace and the limit; undefined while conntrack is not loaded. */
 export function readConntrackTable(): ConntrackTable | undefined {
   if (!existsSync(`${PROC_TABLE}max`)) return undefined;
   return { entries: readNumber(`${PROC_TABLE}count`), limit: readNumber(`${PROC_TABLE}max`) };
@@ -63,13 +58,16 @@ export function readConntrackStats(): ConntrackStats | undefined {
   if (existsSync("/proc/modules") && !existsSync("/sys/module/nf_conntrack_netlink")) {
     return readProcStats();
   }
-  const socket = openSocket(Posix.AF_NETLINK, Posix.SOCK_RAW, NETLINK_NETFILTER);
-  try {
-    sendTo(socket, statsRequest(), netlinkAddress());
-    return sumReplies(socket);
-  } finally {
-    closeFd(socket);
-  }
+  const total = zeroes();
+  const request = {
+    operation: "read conntrack statistics",
+    type: GET_STATS_CPU,
+    payload: new Uint8Array(NFGENMSG_BYTES),
+  };
+  withNetlink(NETLINK_NETFILTER, (socket) => {
+    dumpAtOnce(socket, request, (body) => addAttributes(total, body.subarray(NFGENMSG_BYTES)));
+  });
+  return total;
 }
 
 /** /proc/net/stat/nf_conntrack: a line of names over one line of hexadecimal numbers per CPU. */
@@ -89,40 +87,6 @@ export function parseProcStats(text: string): ConntrackStats {
 function readProcStats(): ConntrackStats | undefined {
   const path = "/proc/self/net/stat/nf_conntrack";
   return existsSync(path) ? parseProcStats(readFileSync(path, "utf8")) : undefined;
-}
-
-function statsRequest(): Uint8Array {
-  const request = Buffer.alloc(HEADER_BYTES);
-  request.writeUInt32LE(HEADER_BYTES, 0);
-  request.writeUInt16LE(GET_STATS_CPU, 4);
-  request.writeUInt16LE(NLM_F_REQUEST | NLM_F_DUMP, 6);
-  return request;
-}
-
-/** A dump is answered within the request, so that nothing has to be waited for. */
-function sumReplies(socket: number): ConntrackStats {
-  const total = zeroes();
-  const buffer = Buffer.alloc(RECEIVE_BYTES);
-  for (;;) {
-    const length = receive(socket, buffer);
-    if (length === undefined) throw replyError(0);
-    const reply = buffer.subarray(0, length);
-    let at = 0;
-    while (at + HEADER_BYTES <= reply.length) {
-      const messageBytes = reply.readUInt32LE(at);
-      const type = reply.readUInt16LE(at + 4);
-      if (type === NLMSG_DONE) return total;
-      if (type === NLMSG_ERROR) throw replyError(reply.readInt32LE(at + 16));
-      if (messageBytes < HEADER_BYTES || at + messageBytes > reply.length) throw replyError(0);
-      addAttributes(total, reply.subarray(at + HEADER_BYTES, at + messageBytes));
-      at += (messageBytes + 3) & ~3;
-    }
-  }
-}
-
-function replyError(errno: number): Error {
-  const reason = errno === 0 ? "a truncated reply" : `error ${-errno}`;
-  return new Error(`read conntrack statistics: ctnetlink answered with ${reason}`);
 }
 
 /** struct nlattr { u16 length, type } and here a big-endian u32. */

@@ -1,10 +1,5 @@
-import { Counter, Gauge, type Registry } from "prom-client";
-import {
-  CONNTRACK_COUNTERS,
-  type ConntrackTable,
-  readConntrackStats,
-  readConntrackTable,
-} from "../kernel/conntrack-stats.ts";
+import { Counter, type Registry } from "prom-client";
+import { CONNTRACK_COUNTERS, readConntrackStats } from "../kernel/conntrack-stats.ts";
 import { readChallengeMibs } from "../kernel/netstat.ts";
 
 /** Sets a counter to what the kernel, or another counter, says. */
@@ -31,7 +26,6 @@ export function registerKernelMetrics(registry: Registry, onError: (error: unkno
   };
   registerMibs(registry, guarded);
   registerConntrackStats(registry, guarded);
-  registerConntrackTable(registry, guarded);
 }
 
 type Guard = (read: () => void) => () => void;
@@ -64,30 +58,4 @@ function registerConntrackStats(registry: Registry, guarded: Guard): void {
       })();
     },
   });
-}
-
-function registerConntrackTable(registry: Registry, guarded: Guard): void {
-  const register = (name: string, help: string, field: keyof ConntrackTable) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        guarded(() => {
-          this.remove();
-          const table = readConntrackTable();
-          if (table !== undefined) this.set(table[field]);
-        })();
-      },
-    });
-  register(
-    "tuplewatch_conntrack_entries",
-    "Entries in the conntrack table of the daemon's network namespace.",
-    "entries",
-  );
-  register(
-    "tuplewatch_conntrack_entries_limit",
-    "Entries that the conntrack table may hold (nf_conntrack_max).",
-    "limit",
-  );
 }

@@ -11,7 +11,7 @@ import {
   sentNames,
   triggerNames,
 } from "./events.gen.ts";
-import { enumName, formatCookie, formatEndpoint } from "./fields.ts";
+import { enumName, formatCookie, formatEndpoint, TCP_STATE_NAMES } from "./fields.ts";
 import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 
@@ -89,7 +89,7 @@ function body(event: ChallengeAckEvent): DecodedRecord["body"] {
     ...formatCookie(event.socketCookie),
     local: formatEndpoint(event.local),
     peer: formatEndpoint(event.peer),
-    tcp_state: TCP_STATES[event.tcpState] ?? String(event.tcpState),
+    tcp_state: TCP_STATE_NAMES[event.tcpState] ?? String(event.tcpState),
     trigger: enumName(triggerNames, event.trigger),
     ...sent(enumName(sentNames, event.sent)),
     ...(event.hasSegment !== 0 && { segment: { seq: event.seq, ack: event.ack } }),
@@ -103,22 +103,6 @@ function sent(name: string): { sent?: boolean; limiter?: string } {
   if (name === "unknown") return {};
   return name === "yes" ? { sent: true } : { sent: false, limiter: name.replace("_limited", "") };
 }
-
-// include/net/tcp_states.h
-const TCP_STATES: Readonly<Record<number, string>> = {
-  1: "established",
-  2: "syn_sent",
-  3: "syn_recv",
-  4: "fin_wait1",
-  5: "fin_wait2",
-  6: "time_wait",
-  7: "close",
-  8: "close_wait",
-  9: "last_ack",
-  10: "listen",
-  11: "closing",
-  12: "new_syn_recv",
-};
 
 function createAggregator(registry: Registry): Aggregator {
   const counter = new Counter({

@@ -91,3 +91,20 @@ const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
   132: "sctp",
   136: "udplite",
 };
+
+// include/net/tcp_states.h
+export const TCP_STATE_NAMES: Readonly<Record<number, string>> = {
+  1: "established",
+  2: "syn_sent",
+  3: "syn_recv",
+  4: "fin_wait1",
+  5: "fin_wait2",
+  6: "time_wait",
+  7: "close",
+  8: "close_wait",
+  9: "last_ack",
+  10: "listen",
+  11: "closing",
+  12: "new_syn_recv",
+  13: "bound_inactive",
+};

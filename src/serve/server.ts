@@ -20,7 +20,7 @@ export interface ServerParts {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly maxClients: number;
-  /** Body of /status. */
+  /** Body of /status, or a promise of it. */
   readonly status: () => unknown;
   readonly ready: () => Readiness;
   /** Active findings and those closed that are still kept; none by default. */
@@ -66,7 +66,9 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
   app.get("/metrics", async (_request, reply) => {
     return reply.type(registry.contentType).send(await registry.metrics());
   });
-  app.get("/status", async (_request, reply) => sendJson(reply, 200, status()));
+  app.get("/status", async (_request, reply) => {
+    return sendJson(reply, 200, await status());
+  });
   app.get("/healthz", async (_request, reply) => sendJson(reply, 200, { status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const { ok, reason } = ready();

@@ -203,6 +203,7 @@ const LIBC = {
   bind: [int, int, memory, u32],
   sendto: [long, int, memory, size, int, memory, u32],
   recv: [long, int, memory, size, int],
+  getsockopt: [int, int, int, int, memory, memory],
   setns: [int, int, int],
   ioctl: [int, int, u64, long],
   syscall: [long, long, memory, long, long, long, long],

@@ -57,6 +57,7 @@ export {
   receive,
   sendTo,
   setNamespace,
+  socketOption,
   unixAddress,
   waitReadable,
 } from "./posix.ts";

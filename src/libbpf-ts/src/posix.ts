@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { BpfError, checkErrno } from "./errors.ts";
 import { lastErrno, libc } from "./ffi.ts";
 
-/** Numbers of include/uapi/linux/{socket,netlink,sched,time}.h, the same on all architectures. */
+/** Numbers of include/uapi/linux/{socket,netlink,sched,time}.h; SO_ and SOL_ as on x86 and arm. */
 export const Posix = {
   AF_UNIX: 1,
   AF_NETLINK: 16,
@@ -12,6 +12,9 @@ export const Posix = {
   SOCK_NONBLOCK: 0o4000,
   SOCK_CLOEXEC: 0o2000000,
   MSG_DONTWAIT: 0x40,
+  SOL_SOCKET: 1,
+  SO_TYPE: 3,
+  SO_NETNS_COOKIE: 71,
   CLONE_NEWNET: 0x40000000,
   CLOCK_REALTIME: 0,
   CLOCK_MONOTONIC: 1,
@@ -48,6 +51,15 @@ export function receive(fd: number, into: Uint8Array): number | undefined {
   const errno = lastErrno();
   if (Number(result) === -1 && errno === constants.errno.EAGAIN) return undefined;
   return checkErrno(result, errno, { operation: "receive from socket", object: `fd ${fd}` });
+}
+
+/** Reads a socket option. @returns the number of bytes put into `into`. */
+export function socketOption(fd: number, level: number, name: number, into: Uint8Array): number {
+  const length = new Uint32Array([into.byteLength]);
+  const result = libc().getsockopt(fd, level, name, into, length);
+  const object = `level ${level} name ${name} of fd ${fd}`;
+  checkErrno(result, lastErrno(), { operation: "read socket option", object });
+  return length[0] ?? 0;
 }
 
 export function closeFd(fd: number): void {

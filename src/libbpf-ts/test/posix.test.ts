@@ -11,6 +11,7 @@ import {
   receive,
   sendTo,
   setNamespace,
+  socketOption,
   unixAddress,
   waitReadable,
 } from "../src/index.ts";
@@ -57,6 +58,16 @@ test("netlink answers a request", () => {
   assert.ok((receive(fd, answer) ?? 0) > 32);
   assert.equal(new DataView(answer.buffer).getUint16(4, true), 16, "RTM_NEWLINK");
   closeFd(fd);
+});
+
+test("an option of a socket is read", () => {
+  const fd = openSocket(Posix.AF_UNIX, Posix.SOCK_DGRAM);
+  const value = new Uint8Array(8);
+  assert.equal(socketOption(fd, Posix.SOL_SOCKET, Posix.SO_TYPE, value), 4);
+  assert.equal(new DataView(value.buffer).getUint32(0, true), Posix.SOCK_DGRAM);
+  assert.throws(() => socketOption(fd, Posix.SOL_SOCKET, 9999, value), { code: "ENOPROTOOPT" });
+  closeFd(fd);
+  assert.throws(() => socketOption(fd, Posix.SOL_SOCKET, Posix.SO_TYPE, value), { code: "EBADF" });
 });
 
 test("clocks count as the kernel's do", () => {

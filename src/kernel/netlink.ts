@@ -1,0 +1,125 @@
+import { closeFd, errnoName, netlinkAddress, openSocket, Posix, receive, sendTo } from "libbpf-ts";
+
+/** A request for a list, which the kernel answers with many messages. */
+export interface DumpRequest {
+  /** For errors: "read conntrack statistics". */
+  readonly operation: string;
+  readonly type: number;
+  /** What follows struct nlmsghdr. */
+  readonly payload: Uint8Array;
+}
+
+/** Gets what follows struct nlmsghdr; valid during the call only. */
+export type MessageHandler = (body: Buffer) => void;
+
+/** The list changed while the kernel walked it (NLM_F_DUMP_INTR): ask again. */
+export class InterruptedDumpError extends Error {
+  override readonly name = "InterruptedDumpError";
+}
+
+/** More than the kernel ever puts into one datagram (netlink_recvmsg: 32 KiB). */
+const RECEIVE_BYTES = 64 * 1024;
+const HEADER_BYTES = 16;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_DUMP_INTR = 0x10;
+const NLM_F_DUMP = 0x300;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+
+/** The socket belongs to the network namespace that the thread is in now, also later. */
+export function openNetlink(protocol: number): number {
+  return openSocket(Posix.AF_NETLINK, Posix.SOCK_RAW, protocol);
+}
+
+/** Opens, acts and closes. */
+export function withNetlink<T>(protocol: number, act: (socket: number) => T): T {
+  const socket = openNetlink(protocol);
+  try {
+    return act(socket);
+  } finally {
+    closeFd(socket);
+  }
+}
+
+/**
+ * For short answers: all of it in one turn. The kernel fills the socket within the request and
+ * within each receive (netlink_dump), so that nothing has to be waited for.
+ */
+export function dumpAtOnce(socket: number, request: DumpRequest, handle: MessageHandler): void {
+  const steps = dumpSteps(socket, request, handle);
+  while (!steps.next().done);
+}
+
+/** For long answers: other work goes on after each receive of up to 32 KiB. */
+export async function dump(
+  socket: number,
+  request: DumpRequest,
+  handle: MessageHandler,
+): Promise<void> {
+  for (const _ of dumpSteps(socket, request, handle)) await turn();
+}
+
+/** Lets the event loop do what waits. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function* dumpSteps(
+  socket: number,
+  request: DumpRequest,
+  handle: MessageHandler,
+): Generator<void, void> {
+  sendTo(socket, encode(request), netlinkAddress());
+  const buffer = Buffer.alloc(RECEIVE_BYTES);
+  for (;;) {
+    const length = receive(socket, buffer);
+    if (length === undefined) throw truncated(request);
+    if (readMessages(buffer.subarray(0, length), request, handle) === "done") return;
+    yield;
+  }
+}
+
+/** @throws if a message is an error, does not fit, or the list changed meanwhile. */
+export function readMessages(
+  datagram: Buffer,
+  request: DumpRequest,
+  handle: MessageHandler,
+): "done" | "more" {
+  let at = 0;
+  while (at < datagram.length) {
+    if (at + HEADER_BYTES > datagram.length) throw truncated(request);
+    const bytes = datagram.readUInt32LE(at);
+    const type = datagram.readUInt16LE(at + 4);
+    if (bytes < HEADER_BYTES || at + bytes > datagram.length) throw truncated(request);
+    if (datagram.readUInt16LE(at + 6) & NLM_F_DUMP_INTR) {
+      throw new InterruptedDumpError(`${request.operation}: the list changed meanwhile`);
+    }
+    const body = datagram.subarray(at + HEADER_BYTES, at + bytes);
+    if (type === NLMSG_ERROR || type === NLMSG_DONE) checkErrno(body, request);
+    if (type === NLMSG_DONE) return "done";
+    if (type !== NLMSG_ERROR) handle(body);
+    at += (bytes + 3) & ~3;
+  }
+  return "more";
+}
+
+/** Both kinds of end begin with 0 or a negative errno. */
+function checkErrno(body: Buffer, request: DumpRequest): void {
+  if (body.length < 4) throw truncated(request);
+  const errno = -body.readInt32LE(0);
+  if (errno === 0) return;
+  throw new Error(`${request.operation}: the kernel answered ${errnoName(errno)}`);
+}
+
+function truncated({ operation }: DumpRequest): Error {
+  return new Error(`${operation}: the kernel's answer is truncated`);
+}
+
+function encode({ type, payload }: DumpRequest): Uint8Array {
+  const request = Buffer.alloc(HEADER_BYTES + payload.length);
+  request.writeUInt32LE(request.length, 0);
+  request.writeUInt16LE(type, 4);
+  request.writeUInt16LE(NLM_F_REQUEST | NLM_F_DUMP, 6);
+  request.set(payload, HEADER_BYTES);
+  return request;
+}

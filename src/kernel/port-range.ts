@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs";
+
+const SYSCTL = "/proc/sys/net/ipv4/ip_local_";
+const PORTS = 65_536;
+
+/** The local ports that a network namespace chooses from: for TCP, UDP, IPv4 and IPv6 alike. */
+export class PortRange {
+  readonly low: number;
+  readonly high: number;
+  /** Ports of the range less the reserved ones. */
+  readonly available: number;
+  readonly #usable = new Uint8Array(PORTS);
+
+  /** `reserved`: text of ip_local_reserved_ports, such as "8080,9000-9010". */
+  constructor(low: number, high: number, reserved: string) {
+    this.low = low;
+    this.high = high;
+    this.#usable.fill(1, low, high + 1);
+    for (const part of reserved.trim().split(",")) {
+      const [first = "", last = first] = part.split("-");
+      if (first !== "") this.#usable.fill(0, Number(first), Number(last) + 1);
+    }
+    this.available = this.#usable.reduce((sum, usable) => sum + usable, 0);
+  }
+
+  /** Whether the port is of the range and not reserved. */
+  has(port: number): boolean {
+    return this.#usable[port] === 1;
+  }
+}
+
+/** Of the network namespace that the thread is in. */
+export function readPortRange(): PortRange {
+  const [low = 0, high = 0] = read("port_range").trim().split(/\s+/).map(Number);
+  return new PortRange(low, high, read("reserved_ports"));
+}
+
+function read(name: string): string {
+  return readFileSync(`${SYSCTL}${name}`, "utf8");
+}

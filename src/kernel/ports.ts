@@ -1,0 +1,89 @@
+import { closeFd } from "libbpf-ts";
+import { type ConntrackTable, readConntrackTable } from "./conntrack-stats.ts";
+import { inNamespace, type NetworkNamespace } from "./namespaces.ts";
+import { InterruptedDumpError } from "./netlink.ts";
+import { type PortRange, readPortRange } from "./port-range.ts";
+import { type Destination, PortTally, type PortUse } from "./port-tally.ts";
+import {
+  type DiagRecord,
+  LISTEN,
+  listSockets,
+  NOT_LISTEN,
+  openSockDiag,
+  type SocketProtocol,
+} from "./sock-diag.ts";
+
+/** The local ports of one network namespace at one moment. */
+export interface PortSnapshot {
+  readonly netns: NetworkNamespace;
+  readonly range: PortRange;
+  readonly tcp: PortUse;
+  readonly udp: PortUse;
+  /** Of both protocols, those with most ports first, at most 20. */
+  readonly destinations: readonly Destination[];
+  /** Undefined while conntrack is not loaded. */
+  readonly conntrack: ConntrackTable | undefined;
+}
+
+const MAX_DESTINATIONS = 20;
+const ATTEMPTS = 3;
+const EACH_FAMILY = ["ipv4", "ipv6"] as const;
+
+/**
+ * Counts the ports that sockets hold, from the kernel's list of them. Counting sockets as they come
+ * and go would not do: the end of a socket does not free its port, which TIME_WAIT keeps
+ * (inet_twsk_hashdance, net/ipv4/inet_timewait_sock.c), and the functions that free it
+ * (inet_bind_bucket_destroy, net/ipv4/inet_hashtables.c) have no tracepoint.
+ *
+ * The list is not of one instant: sockets that come or go meanwhile may be missed or be in it.
+ *
+ * @throws NamespaceGoneError if the namespace is no longer there; an Error that names operation
+ *   and errno if the kernel refuses to list, or if the list changed under each of 3 attempts.
+ */
+export async function takePortSnapshot(netns: NetworkNamespace): Promise<PortSnapshot> {
+  const { diag, range, conntrack } = inNamespace(netns, () => ({
+    range: readPortRange(),
+    conntrack: readConntrackTable(),
+    diag: openSockDiag(),
+  }));
+  try {
+    const tcp = await tally(diag, "tcp", range);
+    const udp = await tally(diag, "udp", range);
+    const destinations = [tcp, udp]
+      .flatMap((one) => one.destinations(MAX_DESTINATIONS))
+      .sort((one, other) => other.ports - one.ports)
+      .slice(0, MAX_DESTINATIONS);
+    return { netns, range, tcp: tcp.use(), udp: udp.use(), destinations, conntrack };
+  } finally {
+    closeFd(diag);
+  }
+}
+
+async function tally(diag: number, protocol: SocketProtocol, range: PortRange): Promise<PortTally> {
+  return retryInterrupted(async () => {
+    const counted = new PortTally(protocol, range);
+    const list = (states: number, visit: (socket: DiagRecord) => void) =>
+      eachFamily((family) => listSockets(diag, { protocol, family, states }, visit));
+    if (protocol === "tcp") await list(LISTEN, (socket) => counted.addListener(socket));
+    await list(NOT_LISTEN, (socket) => counted.add(socket));
+    return counted;
+  });
+}
+
+/** One after the other: the socket answers one request at a time. */
+export async function eachFamily(
+  act: (family: (typeof EACH_FAMILY)[number]) => Promise<void>,
+): Promise<void> {
+  for (const family of EACH_FAMILY) await act(family);
+}
+
+/** Begins again when the kernel says that its list changed while it was read. */
+export async function retryInterrupted<T>(act: () => Promise<T>): Promise<T> {
+  for (let left = ATTEMPTS - 1; ; left--) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof InterruptedDumpError) || left === 0) throw error;
+    }
+  }
+}

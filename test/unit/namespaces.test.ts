@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type DumpRequest, InterruptedDumpError, readMessages } from "../../src/kernel/netlink.ts";
+import { PortRange } from "../../src/kernel/port-range.ts";
+import type { PortSnapshot } from "../../src/kernel/ports.ts";
+import { labelNamespaces } from "../../src/pipeline/namespace-labels.ts";
+
+describe("PortRange", () => {
+  it("leaves out reserved ports, also those that are beyond it", () => {
+    const range = new PortRange(100, 109, "5,105,108-200\n");
+    assert.equal(range.available, 7);
+    const usable = [99, 100, 105, 107, 108, 110].map((port) => range.has(port));
+    assert.deepEqual(usable, [false, true, false, true, false, false]);
+  });
+
+  it("is whole without reserved ports, and empty when all are", () => {
+    assert.equal(new PortRange(1, 65_535, "\n").available, 65_535);
+    assert.equal(new PortRange(7, 7, "7").available, 0);
+  });
+});
+
+describe("labels of namespaces", () => {
+  const snapshot = (inum: number, inUse: number, name?: string): PortSnapshot => ({
+    netns: { inum, cookie: BigInt(inum) + 1000n, name, path: "" },
+    range: new PortRange(100, 109, ""),
+    tcp: { inUse, boundWithoutPeer: 0, sockets: inUse },
+    udp: { inUse: 0, boundWithoutPeer: 0, sockets: 0 },
+    destinations: [],
+    conntrack: undefined,
+  });
+
+  it("are the name, else the cookie", () => {
+    const { labelled, others } = labelNamespaces([snapshot(1, 0), snapshot(2, 5, "web")]);
+    assert.deepEqual([...labelled.keys()], ["web", "1001"]);
+    assert.deepEqual(others, []);
+  });
+
+  it("go to the 32 with most in use", () => {
+    const all = Array.from({ length: 40 }, (_, index) => snapshot(index, index));
+    const { labelled, others } = labelNamespaces(all);
+    assert.equal(labelled.size, 32);
+    assert.deepEqual(
+      others.map(({ tcp }) => tcp.inUse),
+      [7, 6, 5, 4, 3, 2, 1, 0],
+    );
+  });
+
+  it("are never given twice, nor that of the sum", () => {
+    const { labelled } = labelNamespaces([
+      snapshot(1, 9),
+      snapshot(2, 8, "1001"),
+      snapshot(3, 7, "other"),
+    ]);
+    assert.deepEqual([...labelled.keys()], ["1001", "1002", "1003"]);
+  });
+});
+
+describe("a netlink answer", () => {
+  const request: DumpRequest = { operation: "list things", type: 1, payload: new Uint8Array() };
+  const message = (type: number, flags: number, body: Buffer): Buffer => {
+    const header = Buffer.alloc(16);
+    header.writeUInt32LE(16 + body.length, 0);
+    header.writeUInt16LE(type, 4);
+    header.writeUInt16LE(flags, 6);
+    return Buffer.concat([header, body]);
+  };
+  const errno = (value: number) => {
+    const body = Buffer.alloc(4);
+    body.writeInt32LE(value);
+    return body;
+  };
+  const read = (...messages: Buffer[]) => {
+    const bodies: string[] = [];
+    const end = readMessages(Buffer.concat(messages), request, (body) => {
+      bodies.push(body.toString());
+    });
+    return { bodies, end };
+  };
+
+  it("is read message by message up to its end", () => {
+    const two = [message(20, 2, Buffer.from("once")), message(20, 2, Buffer.from("more"))];
+    assert.deepEqual(read(...two), { bodies: ["once", "more"], end: "more" });
+    assert.deepEqual(read(...two, message(3, 2, errno(0))), {
+      bodies: ["once", "more"],
+      end: "done",
+    });
+  });
+
+  it("that is an error, at once or at the end, names it", () => {
+    const refused = { message: "list things: the kernel answered EPERM" };
+    assert.throws(() => read(message(2, 0, errno(-1))), refused);
+    assert.throws(() => read(message(3, 2, errno(-1))), refused);
+  });
+
+  it("that the kernel could not give in one piece is to be asked for again", () => {
+    assert.throws(() => read(message(20, 0x12, Buffer.from("once"))), InterruptedDumpError);
+  });
+
+  it("that is cut off is an error", () => {
+    const whole = message(20, 2, Buffer.from("text"));
+    for (let length = 1; length < whole.length; length++) {
+      const cut = { message: "list things: the kernel's answer is truncated" };
+      assert.throws(() => read(whole.subarray(0, length)), cut);
+    }
+    assert.throws(() => read(Buffer.alloc(16)), { message: /truncated/ });
+    assert.throws(() => read(message(3, 2, Buffer.alloc(0))), { message: /truncated/ });
+  });
+});
