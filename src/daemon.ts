@@ -1,6 +1,10 @@
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import type { Config } from "./config/options.ts";
+import { FindingEngine } from "./findings/engine.ts";
+import { registerFindingMetrics } from "./findings/metrics.ts";
+import { readConntrackTable } from "./kernel/conntrack-stats.ts";
+import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import { listen } from "./serve/listen.ts";
 import { registerBuildInfo } from "./serve/metrics.ts";
@@ -24,6 +28,8 @@ export interface DaemonContext {
   readonly config: Config;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** Takes the events that findings are made of. */
+  readonly findings: FindingEngine;
 }
 
 export type KernelStageFactory = (context: DaemonContext) => KernelStage | Promise<KernelStage>;
@@ -52,7 +58,8 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const registry = new Registry();
   const journal = new Journal({ maxEvents: config.journalEvents, maxBytes: config.journalBytes });
-  const kernel = await createKernelStage?.({ config, logger, registry });
+  const findings = createFindings(config, logger, registry, journal);
+  const kernel = await createKernelStage?.({ config, logger, registry, findings });
   const version = readVersion();
   registerBuildInfo(registry, version);
   const startedAt = new Date();
@@ -62,6 +69,7 @@ export async function startDaemon(
     registry,
     logger,
     maxClients: config.maxClients,
+    findings: () => findings.findings(),
     ready: () => readiness(state, kernel),
     status: async () => ({
       version,
@@ -76,9 +84,11 @@ export async function startDaemon(
   const address = await listen(server.app, config.listen);
   const stop = once(() => {
     state = "stopping";
+    findings.stop();
     return stopAll(server, journal, kernel);
   });
   try {
+    findings.start();
     await kernel?.start(journal);
   } catch (error) {
     await stop();
@@ -87,6 +97,21 @@ export async function startDaemon(
   state = state === "starting" ? "running" : state;
   logger.info({ address, version }, "serving");
   return { address, journal, stop };
+}
+
+function createFindings(
+  config: Config,
+  logger: Logger,
+  registry: Registry,
+  journal: Journal,
+): FindingEngine {
+  const findings = new FindingEngine({
+    sink: new FindingReport(journal, logger),
+    quietMs: config.findingQuietSeconds * 1000,
+    environment: { conntrackTable: readConntrackTable },
+  });
+  registerFindingMetrics(registry, findings);
+  return findings;
 }
 
 const REASONS = {

@@ -58,13 +58,15 @@ export class Watch implements KernelStage {
   }
 
   async start(journal: Journal): Promise<void> {
-    const { registry, logger } = this.#context;
+    const { registry, logger, findings } = this.#context;
     logger.debug({ libbpf: libbpfVersion() }, "library");
     this.#journal = journal;
     const mount = findCgroup2Mount();
     this.#cgroupNames = this.#noteCgroups();
-    const cgroups = new Cgroups(mount, (id) => this.#cgroupNames?.path(id));
-    this.#intake = new Intake(journal, registry, this.#probes, cgroups);
+    this.#intake = new Intake(journal, registry, this.#probes, {
+      cgroups: new Cgroups(mount, (id) => this.#cgroupNames?.path(id)),
+      observe: (event) => findings.take(event),
+    });
     registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
     registerNamespaceMetrics(registry, this.#census);
     registerProbeMetrics(registry, () => this.#states());

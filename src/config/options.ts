@@ -65,6 +65,11 @@ export const OPTIONS = {
     "Recent events kept for ?since= and slow readers",
   ),
   journalBytes: option(size(64 * 1024, 4096 * MIB), "16MiB", "Memory bound of those events"),
+  findingQuietSeconds: option(
+    integer(1, 86_400),
+    "300",
+    "A finding closes when nothing more was seen of it for this long",
+  ),
   maxClients: option(integer(1, 10_000), "64", "Concurrent /events streams"),
   cgroup: option(absolutePath("auto"), "auto", "cgroup2 directory whose processes are watched"),
   programStats: option(

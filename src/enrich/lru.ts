@@ -26,4 +26,13 @@ export class LruMap<K, V> {
     const oldest = this.#entries.keys().next();
     if (!oldest.done) this.#entries.delete(oldest.value);
   }
+
+  /** All of them, those not asked for longest first. */
+  values(): V[] {
+    return [...this.#entries.values()];
+  }
+
+  delete(key: K): void {
+    this.#entries.delete(key);
+  }
 }

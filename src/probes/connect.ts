@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { Counter, Histogram, type Registry } from "prom-client";
 import {
   type ConnectEvent,
@@ -69,8 +70,26 @@ export const connect: Probe = {
     const event = decodeConnectEvent(views, at);
     return { type: "connect", head: event.head, body: body(event) };
   },
+  isTelling,
   createAggregator,
 };
+
+const { EADDRNOTAVAIL, EAGAIN } = constants.errno;
+
+const BIND_BEFORE_CONNECT = 2 satisfies keyof typeof techniqueNames;
+
+/** An ordinary connect, also one that was refused, tells nothing of collisions or ports. */
+function isTelling(rows: Float64Array, row: number): boolean {
+  const { error, technique, synRetransmits, hasConflict } = connectEventColumns;
+  const errno = rows[row + error];
+  return (
+    rows[row + synRetransmits] !== 0 ||
+    rows[row + hasConflict] !== 0 ||
+    rows[row + technique] === BIND_BEFORE_CONNECT ||
+    errno === EADDRNOTAVAIL ||
+    errno === EAGAIN
+  );
+}
 
 function body(event: ConnectEvent): DecodedRecord["body"] {
   const local = formatLocal(event.local);

@@ -76,6 +76,11 @@ export interface RecordKind {
   /** Whose names are looked up beside those of the head. */
   readonly parties?: readonly PartyColumns[];
   decode(views: RecordViews, at: number): DecodedRecord;
+  /**
+   * Whether findings may want the record whose columns begin at `row`; absent: all of them. It is
+   * asked for each record, so it must be cheap.
+   */
+  readonly isTelling?: (rows: Float64Array, row: number) => boolean;
   /** Registers the metrics of these records. */
   createAggregator(registry: Registry): Aggregator;
 }

@@ -31,7 +31,7 @@ const MAX_FILTER_VALUES = 64;
 export function parseEventQuery(raw: RawQuery, lastEventId?: string): EventQuery {
   for (const key of Object.keys(raw)) {
     if (!KNOWN_KEYS.includes(key)) {
-      throw unknownKey(key);
+      throw unknownKey(key, KNOWN_KEYS);
     }
   }
   const since = lastEventId ? sequence("Last-Event-ID", lastEventId) : optional(raw, "since", seq);
@@ -82,7 +82,8 @@ function optional<T>(
   return value === undefined ? undefined : parse(value);
 }
 
-function valuesOf(raw: RawQuery, key: string): readonly string[] {
+/** The values of a key that may be there more than once. */
+export function valuesOf(raw: RawQuery, key: string): readonly string[] {
   const value = raw[key];
   if (value === undefined) {
     return [];
@@ -113,17 +114,17 @@ function wholeNumberOf(key: string, text: string, min: number): number {
   return value;
 }
 
-function invalidValue(key: string, value: string, expected: string): HttpError {
+export function invalidValue(key: string, value: string, expected: string): HttpError {
   const message = `${key}: invalid value ${shown(value)}, expected ${expected}`;
   return new HttpError(400, "invalid_value", message, { key, value: value.slice(0, 80), expected });
 }
 
-function unknownKey(key: string): HttpError {
-  const near = nearest(key, KNOWN_KEYS);
+export function unknownKey(key: string, known: readonly string[]): HttpError {
+  const near = nearest(key, known);
   const hint = near === undefined ? "" : `; did you mean ${near}?`;
   return new HttpError(400, "unknown_query_key", `unknown query key ${shown(key)}${hint}`, {
     key: key.slice(0, 80),
     ...(near !== undefined && { did_you_mean: near }),
-    known: KNOWN_KEYS,
+    known,
   });
 }

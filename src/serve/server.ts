@@ -5,6 +5,7 @@ import type { Journal } from "../pipeline/journal.ts";
 import { acceptsGzip, negotiateFormat } from "./accept.ts";
 import { sendBody, sendJson } from "./body.ts";
 import { answerBrokenRequests, errorBody, HttpError } from "./errors.ts";
+import { type FindingRow, parseFindingQuery } from "./finding-query.ts";
 import { createServeMetrics, registerJournalMetrics, type ServeMetrics } from "./metrics.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
 import { streamHeaders } from "./stream.ts";
@@ -23,6 +24,8 @@ export interface ServerParts {
   /** Body of /status, or a promise of it. */
   readonly status: () => unknown;
   readonly ready: () => Readiness;
+  /** Active findings and those closed that are still kept; none by default. */
+  readonly findings?: () => readonly FindingRow[];
   /** Idle streams get a sign of life this often; 15,000 by default. */
   readonly heartbeatMs?: number;
 }
@@ -55,6 +58,7 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   app.server.maxConnections = maxClients + SPARE_CONNECTIONS;
   addChecks(app, metrics, parts.logger);
   addEvents(app, hub);
+  addFindings(app, parts);
   addPlainRoutes(app, parts);
   return { app, hub };
 }
@@ -70,6 +74,13 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
     return ok
       ? sendJson(reply, { status: "ready" })
       : sendJson(reply.code(503), { status: "not_ready", reason });
+  });
+}
+
+function addFindings(app: FastifyInstance, { findings }: ServerParts): void {
+  app.get<{ Querystring: RawQuery }>("/findings", async (request, reply) => {
+    const wanted = parseFindingQuery(request.query, Date.now());
+    return sendJson(reply, { findings: (findings?.() ?? []).filter(wanted) });
   });
 }
 

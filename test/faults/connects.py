@@ -120,6 +120,24 @@ def udp_pair(count):
     return made
 
 
+def udp_pair_of_two(count):
+    """As udp_pair, but the second socket is another process's."""
+    keep, made = [], []
+    for index in range(count):
+        for by_child in (False, True):
+            sock = udp()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((LOOPBACK, 23500 + index))
+            if not by_child:
+                made.append(attempt(sock, (LOOPBACK, 47000), keep))
+            elif os.fork() == 0:
+                sock.connect((LOOPBACK, 47000))
+                os._exit(0)
+            else:
+                os.wait()
+    return made
+
+
 def udp_pair_wildcard(count):
     """As udp_pair, bound to a port only."""
     keep, made = [], []
@@ -237,6 +255,7 @@ KINDS = {
     "udp_no_route": udp_no_route,
     "udp_ok": udp_ok,
     "udp_pair": udp_pair,
+    "udp_pair_of_two": udp_pair_of_two,
     "udp_pair_wildcard": udp_pair_wildcard,
     "nonblocking": nonblocking,
     "nonblocking_refused": nonblocking_refused,

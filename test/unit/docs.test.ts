@@ -3,8 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { PROBE_NAMES } from "../../src/config/options.ts";
 import { optionTable } from "../../src/config/table.ts";
+import { FINDING_KINDS } from "../../src/findings/finding.ts";
 import { PROBES } from "../../src/probes/index.ts";
 import { FILTER_NAMES } from "../../src/serve/filters.ts";
+import { FINDING_QUERY } from "../../src/serve/finding-query.ts";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -16,6 +18,23 @@ describe("the README", () => {
 
   it("names every filter", () => {
     for (const filter of FILTER_NAMES) assert.ok(readme.includes(`\`${filter}\``), filter);
+  });
+});
+
+describe("a kind of finding", () => {
+  const tests = ["nat", "ports", "sockets"].map((name) =>
+    readFileSync(`test/unit/finding-${name}.test.ts`, "utf8"),
+  );
+  for (const kind of FINDING_KINDS) {
+    it(`${kind} has its file, documentation and tests`, () => {
+      assert.ok(readdirSync("src/findings").includes(`${kind}.ts`));
+      assert.match(readme, new RegExp(`^\\| \`${kind}\` \\| .+ \\| .+ \\|$`, "m"));
+      assert.ok(tests.some((text) => text.includes(`describe("${kind}"`)));
+    });
+  }
+
+  it("can be asked for by keys that the README names", () => {
+    for (const key of Object.keys(FINDING_QUERY)) assert.ok(readme.includes(`\`${key}\``), key);
   });
 });
 

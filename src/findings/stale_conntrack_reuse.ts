@@ -1,0 +1,168 @@
+/*
+ * A port that one socket released is taken by another while conntrack still has the old flow (UDP:
+ * nf_conntrack_udp_timeout, 30 s; nf_conntrack_udp_timeout_stream, 120 s). NAT rules are consulted
+ * for a flow's first packet only (nf_nat_inet_fn), so the new socket's packets follow the old
+ * flow's translation. With a transparent proxy whose own traffic is exempt from the redirection,
+ * its packets come back to itself.
+ *
+ * Rule: stale_flow_reuse of an entry that redirects, by a socket for which the rules may decide
+ * otherwise: of another user, program or cgroup than the old one. No finding: an entry without NAT,
+ * or that only translates the source, since the packet goes where it was sent; the same program
+ * again, for which the rules would do the same. Sent to another machine, a service's, say, the rules
+ * mostly would as well: that is told as information.
+ */
+import { type Detector, NOTHING } from "./detector.ts";
+import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
+import { type Endpoint, isType, type Owner, type StaleFlowObserved } from "./observed.ts";
+import {
+  CONNTRACK_SYSCTL,
+  endpointText,
+  IPTABLES_EXTENSIONS,
+  inNetns,
+  isIpv6,
+  NFT_8,
+  netnsKey,
+  ownerOf,
+  plural,
+  processText,
+  secondsOf,
+} from "./words.ts";
+
+const LOOPBACK = /^(127\.|::1$)/;
+
+export function createStaleConntrackReuse(): Detector {
+  return {
+    types: ["stale_flow_reuse"],
+    take(event) {
+      if (!isType(event, "stale_flow_reuse")) return NOTHING;
+      const target = actualDestination(event);
+      if (!isRedirected(event, target) || isSameProgram(event)) return NOTHING;
+      return { observations: [reuse(event, target)] };
+    },
+  };
+}
+
+/** Where the old flow's answers come from is where its packets go. */
+function actualDestination(event: StaleFlowObserved): Endpoint {
+  return event.actual_destination ?? event.reply.src;
+}
+
+function isRedirected({ nat, original }: StaleFlowObserved, target: Endpoint): boolean {
+  const translates = nat === "dnat" || nat === "both";
+  return translates && endpointText(target) !== endpointText(original.dst);
+}
+
+/** As far as known, NAT rules cannot tell the new socket from the old one. */
+function isSameProgram({ process, cgroup, old_owner: old }: StaleFlowObserved): boolean {
+  if (old?.process === undefined || process === undefined) return false;
+  return (
+    old.process.uid === process.uid &&
+    old.process.comm === process.comm &&
+    idOf(old.cgroup) === idOf(cgroup)
+  );
+}
+
+function idOf(cgroup: object | undefined): unknown {
+  return (cgroup as { id?: string } | undefined)?.id;
+}
+
+function isLocal({ original }: StaleFlowObserved, { address }: Endpoint): boolean {
+  return LOOPBACK.test(address) || address === original.src.address;
+}
+
+function reuse(event: StaleFlowObserved, target: Endpoint): Observation {
+  const { netns, original, reply, protocol, socket_cookie } = event;
+  const old: Owner = event.old_owner ?? {};
+  const cookie = socket_cookie === undefined ? {} : { socket_cookie };
+  const names = `${event.process?.comm ?? "?"} ${old.process?.comm ?? "?"}`;
+  return {
+    kind: "stale_conntrack_reuse",
+    key: `${netnsKey(netns)} ${protocol} ${endpointText(original.dst)} ${names}`,
+    opens: true,
+    count: 1,
+    time: event.time,
+    netns,
+    evidence: [event.seq],
+    parties: [
+      {
+        role: "misdirected",
+        ...ownerOf(event),
+        ...cookie,
+        local: original.src,
+        peer: original.dst,
+      },
+      { role: "former_owner", ...ownerOf(old), local: original.src, peer: original.dst },
+    ],
+    tuples: [{ protocol, original, reply, actual_destination: target }],
+    consequence: { misdirected_flows: 1, entry_age_seconds_max: secondsOf(event.age_ns) },
+    describe: (observed) => describe(observed, event, target),
+  };
+}
+
+function describe(observed: Observed, event: StaleFlowObserved, target: Endpoint): Diagnosis {
+  const { original, process } = event;
+  const local = isLocal(event, target);
+  const who = processText(event, "A process");
+  const old = processText(event.old_owner ?? {}, "a socket that is closed");
+  return {
+    severity: local ? "critical" : "info",
+    summary:
+      `${who} sends to ${endpointText(original.dst)}, but its packets go to ` +
+      `${endpointText(target)}${local ? ", on this machine, perhaps back to itself" : ""}: its ` +
+      `port ${original.src.port} still has the NAT entry of ${old}` +
+      `${observed.count === 1 ? "." : ` (${plural(observed.count, "flow")} so far).`}`,
+    explanation:
+      `The conntrack entry ${secondsOf(event.age_ns)} s old outlived the socket it was made for. ` +
+      "NAT rules are consulted for the first packet of a flow only, and to conntrack this is the " +
+      "old flow going on: whatever exempts this process from the redirection is not looked at.",
+    remedies: [
+      exempt(event, target),
+      {
+        summary: "Delete the entry, and have entries like it forgotten sooner.",
+        commands: [
+          inNetns(
+            `conntrack -D -p ${event.protocol} -s ${original.src.address} ` +
+              `--sport ${original.src.port} -d ${original.dst.address} --dport ${original.dst.port}`,
+            observed.netns,
+            process?.pid,
+          ),
+          "sysctl -w net.netfilter.nf_conntrack_udp_timeout=10",
+          "sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=30",
+        ],
+      },
+    ],
+    references: [IPTABLES_EXTENSIONS, NFT_8, CONNTRACK_SYSCTL],
+    confidence: confidence(event, local),
+  };
+}
+
+/** Packets without a conntrack entry meet no NAT, and their answers need none either. */
+function exempt({ protocol, original, process }: StaleFlowObserved, target: Endpoint): Remedy {
+  const [iptables, family] = isIpv6(original.dst.address)
+    ? ["ip6tables", "ip6"]
+    : ["iptables", "ip"];
+  const uid = process?.uid ?? "<uid of the proxy>";
+  const { port } = original.dst;
+  return {
+    summary:
+      "Keep what the proxy sends, and the answers to it, out of conntrack. The proxy's user must " +
+      `be its own: here uid ${uid}. ${endpointText(target)} then sees only what others send.`,
+    commands: [
+      `${iptables} -t raw -I OUTPUT -p ${protocol} --dport ${port} ` +
+        `-m owner --uid-owner ${uid} -j CT --notrack`,
+      `${iptables} -t raw -I PREROUTING -p ${protocol} -s ${original.dst.address} ` +
+        `--sport ${port} -j CT --notrack`,
+      `nft insert rule ${family} raw output meta skuid ${uid} ${protocol} dport ${port} notrack`,
+    ],
+  };
+}
+
+function confidence(event: StaleFlowObserved, local: boolean): Diagnosis["confidence"] {
+  const basis = "the packet's conntrack entry was made for another socket and redirects it";
+  if (!local) {
+    return { level: "low", rests_on: `${basis}; the rules of today might send it there as well` };
+  }
+  return event.old_owner?.process === undefined
+    ? { level: "medium", rests_on: `${basis}; whose socket that was is not known` }
+    : { level: "high", rests_on: basis };
+}
