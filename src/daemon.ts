@@ -3,6 +3,7 @@ import { Registry } from "prom-client";
 import type { Config } from "./config/options.ts";
 import { FindingEngine } from "./findings/engine.ts";
 import { registerFindingMetrics } from "./findings/metrics.ts";
+import { portCensus } from "./findings/port-census.ts";
 import { readConntrackTable } from "./kernel/conntrack-stats.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
@@ -109,6 +110,7 @@ function createFindings(
     sink: new FindingReport(journal, logger),
     quietMs: config.findingQuietSeconds * 1000,
     environment: { conntrackTable: readConntrackTable },
+    census: portCensus,
   });
   registerFindingMetrics(registry, findings);
   return findings;

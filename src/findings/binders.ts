@@ -88,7 +88,7 @@ export class BindersOfNetns {
   /** How many of the ports in use are whose. */
   shares({ holders }: CensusAnswer): Share[] {
     let ownerless = holders
-      .filter(({ process }) => process === undefined)
+      .filter(({ without }) => without === "time_wait")
       .reduce((sum, { ports }) => sum + ports, 0);
     return [...this.#binders.values()].map((binder) => {
       const held = holders

@@ -16,15 +16,17 @@ export interface CensusQuestion {
 }
 
 export interface PortHolder {
-  /** Absent for ports that nobody owns any more: TIME_WAIT. */
+  /** Absent where no process was found. */
   readonly process?: ProcessName;
   readonly cgroup?: object;
+  /** Why there is none. */
+  readonly without?: "time_wait" | "orphaned" | "unknown";
   readonly ports: number;
 }
 
 export interface CensusAnswer {
-  /** ip_local_port_range, both ends included. */
-  readonly range: { readonly low: number; readonly high: number };
+  /** ip_local_port_range, both ends included; `available`: less the reserved ones. */
+  readonly range: { readonly low: number; readonly high: number; readonly available: number };
   /** Distinct local ports of the range in use for the protocol. */
   readonly inUse: number;
   /** Most ports first. */
@@ -60,11 +62,7 @@ export interface Detector {
   tick?(nowMs: number): readonly CensusQuestion[];
 }
 
-export function ports({ range }: CensusAnswer): number {
-  return range.high - range.low + 1;
-}
-
 /** Part of the range in use, from 0 to 1. */
 export function fill(answer: CensusAnswer): number {
-  return answer.inUse / ports(answer);
+  return answer.range.available === 0 ? 1 : answer.inUse / answer.range.available;
 }

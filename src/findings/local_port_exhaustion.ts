@@ -16,10 +16,9 @@ import {
   type Detector,
   fill,
   NOTHING,
-  ports,
   type Step,
 } from "./detector.ts";
-import type { Diagnosis, Observation, Observed, Party, Remedy } from "./finding.ts";
+import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
 import { type ConnectObserved, type Endpoint, isType, timeMs } from "./observed.ts";
 import {
   endpointText,
@@ -39,6 +38,8 @@ const KIND = "local_port_exhaustion";
 const MAX_DESTINATIONS = 4;
 const MAX_PLACES = 256;
 const MAX_PENDING = 64;
+/** Those with most ports, as parties. */
+const MAX_HOLDERS = 5;
 
 /** As long as failures go on, who holds the ports is asked this often. */
 const ASK_MS = 10_000;
@@ -169,13 +170,13 @@ function census(key: string, place: Place, answer: CensusAnswer): Observation {
     time: first.time,
     netns: first.netns,
     evidence: [],
-    parties: answer.holders.map(({ process, cgroup, ports }): Party => {
+    parties: answer.holders.slice(0, MAX_HOLDERS).map(({ process, cgroup, without, ports }) => {
       const who = ownerOf({ ...(process && { process }), ...(cgroup && { cgroup }) });
-      return { role: process === undefined ? "time_wait" : "holder", ...who, ports };
+      return { role: without ?? "holder", ...who, ports };
     }),
     tuples: [],
     consequence: {},
-    levels: { ports_in_use: answer.inUse, ports_in_range: ports(answer) },
+    levels: { ports_in_use: answer.inUse, ports_in_range: answer.range.available },
   };
 }
 
@@ -187,7 +188,7 @@ function describe(observed: Observed, event: ConnectObserved, place: Place): Dia
   const used =
     answer === undefined
       ? ""
-      : `; ${answer.inUse} of the ${ports(answer)} ports ${answer.range.low}-` +
+      : `; ${answer.inUse} of the ${answer.range.available} ports ${answer.range.low}-` +
         `${answer.range.high} are in use${holderText(answer)}`;
   return {
     severity: "critical",
@@ -210,7 +211,9 @@ function describe(observed: Observed, event: ConnectObserved, place: Place): Dia
 function holderText({ holders }: CensusAnswer): string {
   const [most] = holders;
   if (most === undefined) return "";
-  return `, ${most.ports} of them by ${processText(most, "connections in TIME_WAIT")}`;
+  const { ports, without } = most;
+  const nobody = without === "time_wait" ? "connections in TIME_WAIT" : "sockets of no process";
+  return `, ${ports} of them by ${processText(most, nobody)}`;
 }
 
 function remedies(observed: Observed, event: ConnectObserved, place: Place): Remedy[] {

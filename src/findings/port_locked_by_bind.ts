@@ -18,7 +18,6 @@ import {
   type Detector,
   fill,
   NOTHING,
-  ports,
   type Step,
 } from "./detector.ts";
 import type { Diagnosis, Observation, Observed } from "./finding.ts";
@@ -102,7 +101,7 @@ function observation(
     levels: {
       ports_locked: locked,
       ports_in_use: answer.inUse,
-      ports_in_range: ports(answer),
+      ports_in_range: answer.range.available,
     },
     describe: (observed) => describe(observed, last, locked, answer),
   };
@@ -122,7 +121,7 @@ function describe(
     severity: "critical",
     summary:
       `${who} locks ${locked} local TCP ports by bind() before connect(); ${answer.inUse} of the ` +
-      `${ports(answer)} ports ${low}-${high} are in use, and soon no other connection gets one.`,
+      `${answer.range.available} ports ${low}-${high} are in use, and soon no other connection gets one.`,
     explanation:
       `It binds each socket to ${bindAddress} and port 0 before it connects. Without ` +
       "IP_BIND_ADDRESS_NO_PORT the kernel must pick the port then, for this socket alone, whatever " +

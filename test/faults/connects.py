@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 LOOPBACK = "127.0.0.1"
@@ -51,7 +52,10 @@ def udp():
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def to_listener(count, prepare, family=socket.AF_INET, host=LOOPBACK):
+HOLD_SECONDS = 3  # so that somebody can count the ports in use
+
+
+def to_listener(count, prepare, family=socket.AF_INET, host=LOOPBACK, hold_seconds=0):
     server = listener(socket.AF_INET6 if host == "::1" else socket.AF_INET, host.replace("::ffff:", ""))
     port = server.getsockname()[1]
     keep, made = [], []
@@ -59,6 +63,7 @@ def to_listener(count, prepare, family=socket.AF_INET, host=LOOPBACK):
         sock = tcp(family)
         prepare(sock, index)
         made.append(attempt(sock, (host, port), keep))
+    time.sleep(hold_seconds)
     return made
 
 
@@ -264,6 +269,11 @@ KINDS = {
     "self_connect": self_connect,
     "reconnect_udp": reconnect_udp,
     "exhausted": exhausted,
+    "exhausted_held": lambda count: to_listener(count, nothing, hold_seconds=HOLD_SECONDS),
+    "bind_before_connect_held":
+        lambda count: to_listener(count, bind_any_port, hold_seconds=HOLD_SECONDS),
+    "bind_address_no_port_held":
+        lambda count: to_listener(count, bind_address_no_port, hold_seconds=HOLD_SECONDS),
     "udp_exhausted": udp_exhausted,
     "bound_port_taken": bound_port_taken,
 }

@@ -90,6 +90,54 @@ describe("findings", () => {
     await runCommands(finding);
   });
 
+  /** Findings while a fault holds what it took, and its process id. */
+  async function whileHeld(...args: string[]): Promise<{ pid: number; found: FindingJson[] }> {
+    const holding = netns.faultWhile<Attempts>("connects.py", ...args);
+    await until(async () => (await seqs({ type: "connect" })).length > 0, "it connects");
+    const found = await settled();
+    return { pid: (await holding).pid, found };
+  }
+
+  test("who holds the ports is counted", async () => {
+    netns.sysctl("net.ipv4.ip_local_port_range", SIX_PORTS);
+    const { pid, found } = await whileHeld("exhausted_held", "9");
+    const [finding] = found;
+    assert.ok(finding);
+    const used = `6 of the 6 ports 30000-30005 are in use, 6 of them by python3 (pid ${pid}).`;
+    assert.ok(finding.summary.endsWith(used), finding.summary);
+    assert.equal(finding.confidence.level, "high");
+    assert.deepEqual(
+      finding.parties.map(({ role, process, ports }) => [role, process?.pid, ports]),
+      [
+        ["failed", pid, undefined],
+        ["holder", pid, 6],
+      ],
+    );
+    assert.equal(found.length, 1);
+  });
+
+  test("96 of 100 ports bound before connect: port_locked_by_bind", async () => {
+    netns.sysctl("net.ipv4.ip_local_port_range", "30000\t30099");
+    const { pid, found } = await whileHeld("bind_before_connect_held", "96");
+    assert.deepEqual(
+      found.map(({ kind }) => kind),
+      ["port_locked_by_bind"],
+    );
+    const [finding] = found;
+    const { consequence, parties } = finding as FindingJson;
+    assert.deepEqual(consequence, { ports_locked: 96, ports_in_use: 96, ports_in_range: 100 });
+    assert.deepEqual([parties[0]?.role, parties[0]?.process?.pid], ["binder", pid]);
+  });
+
+  test("the same with IP_BIND_ADDRESS_NO_PORT, and with room in the range: no finding", async () => {
+    netns.sysctl("net.ipv4.ip_local_port_range", "30000\t30099");
+    const full = await whileHeld("bind_address_no_port_held", "96");
+    assert.deepEqual(full.found, []);
+    netns.sysctl("net.ipv4.ip_local_port_range", "30000\t30999");
+    const roomy = await whileHeld("bind_before_connect_held", "96");
+    assert.deepEqual(roomy.found, []);
+  });
+
   test("two processes on one UDP 4-tuple: udp_overshadowing with both", async () => {
     const { pid } = made("udp_pair_of_two", "3");
     const finding = await only("udp_overshadowing");
@@ -170,7 +218,7 @@ except OSError as error: print(error.errno)`;
     const total = await metric(daemon.url, "tuplewatch_findings_total");
     const active = await metric(daemon.url, "tuplewatch_finding_active");
     assert.equal(total.get('{kind="nat_ports_exhausted"}'), 1);
-    assert.equal(total.get('{kind="local_port_exhaustion"}'), 2);
+    assert.equal(total.get('{kind="local_port_exhaustion"}'), 3);
     assert.equal(total.get('{kind="conntrack_table_full"}'), 0);
     assert.deepEqual([...active.values()], Array(active.size).fill(0));
     assert.equal(active.size, 8);

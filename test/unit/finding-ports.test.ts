@@ -3,10 +3,10 @@ import { describe, it } from "node:test";
 import type { CensusAnswer, PortHolder } from "../../src/findings/detector.ts";
 import { commands, connectFields, endpoint, PROCESS, Scene } from "../support/findings.ts";
 
-const RANGE = { low: 30_000, high: 30_099 };
+const RANGE = { low: 30_000, high: 30_099, available: 100 };
 const HOLDERS: PortHolder[] = [
   { process: { pid: 812, comm: "crawler" }, ports: 60 },
-  { ports: 40 },
+  { without: "time_wait", ports: 40 },
 ];
 
 function answer(inUse: number, holders: readonly PortHolder[] = HOLDERS): CensusAnswer {
@@ -166,7 +166,7 @@ describe("port_locked_by_bind", () => {
   });
 
   it("counts ports in TIME_WAIT as far as the process used as many", async () => {
-    const scene = new Scene({ census: () => answer(95, [{ ports: 95 }]) });
+    const scene = new Scene({ census: () => answer(95, [{ without: "time_wait", ports: 95 }]) });
     bindMany(scene, 95);
     scene.wait(1000);
     await scene.settle();
@@ -213,7 +213,9 @@ describe("port_locked_by_bind", () => {
 
   it("forgets what was used a minute ago", async () => {
     let inUse = 40;
-    const scene = new Scene({ census: () => answer(inUse, [{ ports: inUse }]) });
+    const scene = new Scene({
+      census: () => answer(inUse, [{ without: "time_wait", ports: inUse }]),
+    });
     bindMany(scene, 60);
     await scene.settle();
     scene.wait(70_000);
