@@ -24,8 +24,8 @@ const ENVIRONMENT = { PATH: process.env.PATH };
 /** A failed test leaves no process behind. */
 const LIMIT = { timeout: 120_000, killSignal: "SIGKILL" } as const;
 
-/** An emulated guest that has just booted needs 10 s to read the program for the first time. */
-const START_LIMIT_MS = 40_000;
+/** An emulated guest that has just booted needs 10 s to read the program, more beside others. */
+const START_LIMIT_MS = 90_000;
 
 /** For what takes longer than most. */
 export interface Limit {
