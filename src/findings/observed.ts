@@ -107,7 +107,7 @@ export interface StaleFlowObserved extends ObservedEvent, Entry {
   readonly protocol: string;
   readonly nat: string;
   readonly age_ns: number;
-  readonly old_owner?: Owner;
+  readonly old_owner?: Owner & { readonly socket_cookie?: string };
   /** Whether the packet goes elsewhere than the new socket's process meant. */
   readonly redirected?: boolean;
   readonly actual_destination?: Endpoint;

@@ -13,7 +13,7 @@
  */
 import { type Detector, NOTHING } from "./detector.ts";
 import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
-import { type Endpoint, isType, type Owner, type StaleFlowObserved } from "./observed.ts";
+import { type Endpoint, isType, type StaleFlowObserved } from "./observed.ts";
 import {
   CONNTRACK_SYSCTL,
   endpointText,
@@ -72,7 +72,8 @@ function isLocal({ original }: StaleFlowObserved, { address }: Endpoint): boolea
 
 function reuse(event: StaleFlowObserved, target: Endpoint): Observation {
   const { netns, original, reply, protocol, socket_cookie } = event;
-  const old: Owner = event.old_owner ?? {};
+  const old: NonNullable<StaleFlowObserved["old_owner"]> = event.old_owner ?? {};
+  const oldCookie = old.socket_cookie === undefined ? {} : { socket_cookie: old.socket_cookie };
   const cookie = socket_cookie === undefined ? {} : { socket_cookie };
   const names = `${event.process?.comm ?? "?"} ${old.process?.comm ?? "?"}`;
   return {
@@ -91,7 +92,13 @@ function reuse(event: StaleFlowObserved, target: Endpoint): Observation {
         local: original.src,
         peer: original.dst,
       },
-      { role: "former_owner", ...ownerOf(old), local: original.src, peer: original.dst },
+      {
+        role: "former_owner",
+        ...ownerOf(old),
+        ...oldCookie,
+        local: original.src,
+        peer: original.dst,
+      },
     ],
     tuples: [{ protocol, original, reply, actual_destination: target }],
     consequence: { misdirected_flows: 1, entry_age_seconds_max: secondsOf(event.age_ns) },
