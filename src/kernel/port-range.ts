@@ -20,7 +20,9 @@ export class PortRange {
       const [first = "", last = first] = part.split("-");
       if (first !== "") this.#usable.fill(0, Number(first), Number(last) + 1);
     }
-    this.available = this.#usable.reduce((sum, usable) => sum + usable, 0);
+    let available = 0;
+    for (let port = low; port <= high; port++) available += this.#usable[port] ?? 0;
+    this.available = available;
   }
 
   /** Whether the port is of the range and not reserved. */

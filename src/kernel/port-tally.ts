@@ -66,7 +66,9 @@ export class PortTally {
   use(): PortUse {
     let inUse = 0;
     let boundWithoutPeer = 0;
-    for (const flags of this.#flags) {
+    const { low, high } = this.#range;
+    for (let port = low; port <= high && this.#sockets > 0; port++) {
+      const flags = this.#flags[port] ?? 0;
       inUse += flags & IN_USE;
       boundWithoutPeer += flags & WITHOUT_PEER ? 1 : 0;
     }

@@ -4,14 +4,8 @@ import { inNamespace, type NetworkNamespace } from "./namespaces.ts";
 import { InterruptedDumpError } from "./netlink.ts";
 import { type PortRange, readPortRange } from "./port-range.ts";
 import { type Destination, PortTally, type PortUse } from "./port-tally.ts";
-import {
-  type DiagRecord,
-  LISTEN,
-  listSockets,
-  NOT_LISTEN,
-  openSockDiag,
-  type SocketProtocol,
-} from "./sock-diag.ts";
+import { BOUND_ONLY, LISTEN, listSockets, NOT_LISTEN, openSockDiag } from "./sock-diag.ts";
+import { readSocketCounts, type SocketCounts } from "./sockstat.ts";
 
 /** The local ports of one network namespace at one moment. */
 export interface PortSnapshot {
@@ -41,14 +35,15 @@ const EACH_FAMILY = ["ipv4", "ipv6"] as const;
  *   and errno if the kernel refuses to list, or if the list changed under each of 3 attempts.
  */
 export async function takePortSnapshot(netns: NetworkNamespace): Promise<PortSnapshot> {
-  const { diag, range, conntrack } = inNamespace(netns, () => ({
+  const { diag, range, counts, conntrack } = inNamespace(netns, () => ({
+    counts: readSocketCounts(),
     range: readPortRange(),
     conntrack: readConntrackTable(),
     diag: openSockDiag(),
   }));
   try {
-    const tcp = await tally(diag, "tcp", range);
-    const udp = await tally(diag, "udp", range);
+    const tcp = await retryInterrupted(() => tallyTcp(diag, range, counts));
+    const udp = await retryInterrupted(() => tallyUdp(diag, range, counts));
     const destinations = [tcp, udp]
       .flatMap((one) => one.destinations(MAX_DESTINATIONS))
       .sort((one, other) => other.ports - one.ports)
@@ -59,15 +54,34 @@ export async function takePortSnapshot(netns: NetworkNamespace): Promise<PortSna
   }
 }
 
-async function tally(diag: number, protocol: SocketProtocol, range: PortRange): Promise<PortTally> {
-  return retryInterrupted(async () => {
-    const counted = new PortTally(protocol, range);
-    const list = (states: number, visit: (socket: DiagRecord) => void) =>
-      eachFamily((family) => listSockets(diag, { protocol, family, states }, visit));
-    if (protocol === "tcp") await list(LISTEN, (socket) => counted.addListener(socket));
-    await list(NOT_LISTEN, (socket) => counted.add(socket));
-    return counted;
+/**
+ * A list of connections costs the kernel a walk of all its hash buckets, some 1 ms, however few
+ * sockets the namespace has: hence none where none is.
+ */
+async function tallyTcp(diag: number, range: PortRange, counts: SocketCounts): Promise<PortTally> {
+  const counted = new PortTally("tcp", range);
+  const protocol = "tcp";
+  await eachFamily(async (family) => {
+    if (counts.tcp[family] === 0) return;
+    const query = { protocol, family, states: LISTEN } as const;
+    await listSockets(diag, query, (socket) => counted.addListener(socket));
   });
+  await eachFamily(async (family) => {
+    const isEmpty = counts.tcp[family] + counts.timeWait === 0;
+    const query = { protocol, family, states: isEmpty ? BOUND_ONLY : NOT_LISTEN } as const;
+    await listSockets(diag, query, (socket) => counted.add(socket));
+  });
+  return counted;
+}
+
+async function tallyUdp(diag: number, range: PortRange, counts: SocketCounts): Promise<PortTally> {
+  const counted = new PortTally("udp", range);
+  await eachFamily(async (family) => {
+    if (counts.udp[family] === 0) return;
+    const query = { protocol: "udp", family, states: NOT_LISTEN } as const;
+    await listSockets(diag, query, (socket) => counted.add(socket));
+  });
+  return counted;
 }
 
 /** One after the other: the socket answers one request at a time. */

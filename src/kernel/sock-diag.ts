@@ -32,9 +32,11 @@ export interface ListedSocket {
 
 export const LISTEN = 1 << 10;
 /**
- * Every state but LISTEN. Bit 13 adds TCP sockets that are bound and nothing else, from 6.8
- * (91051f003948 "tcp: Dump bound-only sockets in inet_diag"); older kernels do not list those.
+ * TCP sockets that are bound and nothing else, from 6.8 (91051f003948 "tcp: Dump bound-only sockets
+ * in inet_diag"); older kernels do not list them.
  */
+export const BOUND_ONLY = 1 << 13;
+/** Every state but LISTEN. */
 export const NOT_LISTEN = ((1 << 14) - 2) & ~LISTEN;
 
 const NETLINK_SOCK_DIAG = 4;

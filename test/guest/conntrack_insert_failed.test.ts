@@ -46,6 +46,8 @@ interface ProbeStatus {
 
 const CHAINS_SINCE = "5.15";
 const hasChains = !isOlder(release(), CHAINS_SINCE);
+/** From 5.19 on nothing condemns an entry that is not confirmed yet (8a75a2c17410). */
+const canDie = isOlder(release(), "5.19");
 const hasTrampolines = !isOlder(release(), "6.1");
 
 const SNAT = ["snat_udp", "snat_udp6", "snat_tcp", "snat_icmp"];
@@ -55,6 +57,7 @@ const NAMES = [
   "merged",
   "kept_beside",
   "retries",
+  ...(canDie ? ["dying"] : []),
   ...(hasChains ? ["chain_too_long"] : []),
   "table_full",
   "containers",
@@ -219,6 +222,21 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
     });
   }
 
+  if (canDie) {
+    test("dying: entries that are condemned before they are in the table are drops", (t) => {
+      const { fault, mine } = of("dying");
+      t.diagnostic(JSON.stringify(fault));
+      assert.ok((fault.moved.insert_failed ?? 0) >= 1);
+      assert.equal(fault.results.length, fault.moved.insert_failed);
+      assert.equal(mine.length, fault.moved.insert_failed);
+      checkFates(mine, "none", "dropped", "dying");
+      for (const event of mine) {
+        assert.equal(event.winner, undefined);
+        checkProcess(event, fault.pid, false);
+      }
+    });
+  }
+
   test("chain_too_long: 40 flows that do not fit are 40 drops", (t) => {
     if (!sinceKernel(t, CHAINS_SINCE, "chains have no limit")) return;
     const { fault, mine } = of("chain_too_long");
@@ -312,6 +330,7 @@ function portOf(name: string, { original, protocol }: Conntracked): number {
     merged: port === 7101,
     kept_beside: port === 7301,
     retries: port === 5356 || port === 5357,
+    dying: port === 7201,
     chain_too_long: port === 7007,
     table_full: port >= 7500 && port < 7600,
     containers: port === 5355,

@@ -76,6 +76,12 @@ describe(`${SECONDS} s of mixed traffic`, () => {
     const tally = () => tallies.get(backend) as EventTally;
     const url = () => (daemons.get(backend) as Daemon).url;
 
+    if (backend === "drop_tracepoint") {
+      // It sees less of the faults than this compares; it is here to be measured.
+      testConservation();
+      continue;
+    }
+
     test(`${backend}: each ordinary connect is one event, with its result`, (t) => {
       const { datagrams, ...connects } = traffic.counts;
       t.diagnostic(JSON.stringify({ rounds: faults.rounds, ...traffic }));
@@ -99,26 +105,30 @@ describe(`${SECONDS} s of mixed traffic`, () => {
       }
     });
 
-    test(`${backend}: what was attempted went into the stream, or is counted`, async (t) => {
-      const read = async (what: string) => metric(url(), `tuplewatch_events_${what}_total`);
-      const names = ["attempted", "emitted", "lost", "filtered", "read", "delivered"] as const;
-      const values = await Promise.all(names.map(read));
-      const dropped = await read("dropped");
-      let delivered = 0;
-      for (const probe of PROBES) {
-        const of = (name: (typeof names)[number]) =>
-          values[names.indexOf(name)]?.get(`{probe="${probe}"}`) ?? Number.NaN;
-        t.diagnostic(`${probe}: ${names.map((name) => `${name} ${of(name)}`).join(", ")}`);
-        assert.equal(of("attempted"), of("emitted") + of("lost") + of("filtered"), probe);
-        assert.equal(of("read"), of("emitted"), probe);
-        const malformed = dropped.get(`{probe="${probe}",stage="decode"}`) ?? Number.NaN;
-        assert.equal(of("read"), of("delivered") + malformed, probe);
-        assert.equal(of("lost") + of("filtered") + malformed, 0, probe);
-        delivered += of("delivered");
-      }
-      await tally().quiet();
-      assert.deepEqual([tally().events >= delivered, tally().missed], [true, 0]);
-    });
+    testConservation();
+
+    function testConservation(): void {
+      test(`${backend}: what was attempted went into the stream, or is counted`, async (t) => {
+        const read = async (what: string) => metric(url(), `tuplewatch_events_${what}_total`);
+        const names = ["attempted", "emitted", "lost", "filtered", "read", "delivered"] as const;
+        const values = await Promise.all(names.map(read));
+        const dropped = await read("dropped");
+        let delivered = 0;
+        for (const probe of PROBES) {
+          const of = (name: (typeof names)[number]) =>
+            values[names.indexOf(name)]?.get(`{probe="${probe}"}`) ?? Number.NaN;
+          t.diagnostic(`${probe}: ${names.map((name) => `${name} ${of(name)}`).join(", ")}`);
+          assert.equal(of("attempted"), of("emitted") + of("lost") + of("filtered"), probe);
+          assert.equal(of("read"), of("emitted"), probe);
+          const malformed = dropped.get(`{probe="${probe}",stage="decode"}`) ?? Number.NaN;
+          assert.equal(of("read"), of("delivered") + malformed, probe);
+          assert.equal(of("lost") + of("filtered") + malformed, 0, probe);
+          delivered += of("delivered");
+        }
+        await tally().quiet();
+        assert.deepEqual([tally().events >= delivered, tally().missed], [true, 0]);
+      });
+    }
   }
 
   test("time per run of each program", async (t) => {

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { type DumpRequest, InterruptedDumpError, readMessages } from "../../src/kernel/netlink.ts";
 import { PortRange } from "../../src/kernel/port-range.ts";
 import type { PortSnapshot } from "../../src/kernel/ports.ts";
+import { parseSocketCounts } from "../../src/kernel/sockstat.ts";
 import { labelNamespaces } from "../../src/pipeline/namespace-labels.ts";
 
 describe("PortRange", () => {
@@ -16,6 +17,27 @@ describe("PortRange", () => {
   it("is whole without reserved ports, and empty when all are", () => {
     assert.equal(new PortRange(1, 65_535, "\n").available, 65_535);
     assert.equal(new PortRange(7, 7, "7").available, 0);
+  });
+});
+
+describe("the counts of sockets", () => {
+  it("are read of both families", () => {
+    const text = `sockets: used 66
+TCP: inuse 2 orphan 1 tw 23 alloc 132 mem 378
+UDP: inuse 4 mem 0
+UDPLITE: inuse 9
+TCP6: inuse 5
+UDP6: inuse 0`;
+    assert.deepEqual(parseSocketCounts(text), {
+      tcp: { ipv4: 2, ipv6: 5 },
+      udp: { ipv4: 4, ipv6: 0 },
+      timeWait: 23,
+    });
+  });
+
+  it("are 0 where the kernel has no IPv6", () => {
+    const { tcp } = parseSocketCounts("TCP: inuse 2 orphan 0 tw 0 alloc 2 mem 0");
+    assert.deepEqual(tcp, { ipv4: 2, ipv6: 0 });
   });
 });
 
