@@ -1,5 +1,6 @@
 import { checkKernel } from "../check.ts";
-import { isUsable, reportAsJson, reportAsText, wantsColour } from "./report.ts";
+import { isUsable, reportAsJson, reportAsText } from "./report.ts";
+import { wantsColour } from "./style.ts";
 
 /** `tuplewatch check`: exit status 1 when some probe has no way to work. */
 export async function check({ json }: { readonly json: boolean }): Promise<void> {

@@ -12,6 +12,10 @@ const USAGE = 2;
 const program = createProgram(readVersion(), {
   run: async (flags) => (await import("./run.ts")).run(flags),
   check: async (options) => (await import("./check.ts")).check(options),
+  tail: async (options) => (await import("./tail.ts")).tail(options),
+  findings: async (options) => (await import("./findings.ts")).findings(options),
+  status: async (options) => (await import("./status.ts")).status(options),
+  ports: async (options) => (await import("./ports.ts")).ports(options),
 });
 
 /** A reader such as `head` may leave early: that is no failure of ours. */

@@ -1,8 +1,9 @@
 import { Command } from "commander";
+import { addClientCommands, type ClientActions } from "./client-commands.ts";
 import { addSettingFlags, type Flags, readFlags, strayArguments } from "./flags.ts";
 import { UsageError } from "./usage-error.ts";
 
-export interface Actions {
+export interface Actions extends ClientActions {
   run(flags: Flags): Promise<void>;
   check(options: { readonly json: boolean }): Promise<void>;
 }
@@ -13,6 +14,8 @@ Examples:
   tuplewatch run                               serve on 127.0.0.1:5961
   tuplewatch run --listen '[::]:5961' --probes challenge_ack,connect
   tuplewatch run --config /etc/tuplewatch.yaml
+  tuplewatch tail --type finding               follow what is diagnosed
+  tuplewatch findings                          what is wrong now, and what to do
   curl -N localhost:5961/events                follow all events, one JSON object per line
   curl -N 'localhost:5961/events?type=connect&result=EADDRNOTAVAIL'
 `;
@@ -48,5 +51,6 @@ export function createProgram(version: string, actions: Actions): Command {
       }
       return actions.check({ json: options.json === true });
     });
+  addClientCommands(program, actions);
   return program;
 }

@@ -1,3 +1,5 @@
+import { type Paint, painter } from "./style.ts";
+
 export interface BackendReport {
   readonly backend: string;
   readonly available: boolean;
@@ -35,38 +37,23 @@ export function reportAsJson(report: CheckReport): string {
 }
 
 export function reportAsText(report: CheckReport, colour: boolean): string {
-  const paint = colour ? ansi : (_code: number, text: string) => text;
+  const paint = painter(colour);
   const head: [string, string][] = [
     ["kernel", `${report.kernel} (${report.arch})`],
     ["node", report.node],
-    ["libbpf", report.libbpf ?? paint(RED, "not found")],
+    ["libbpf", report.libbpf ?? paint("red", "not found")],
     ...report.facts.map((fact): [string, string] => [fact.name, fact.value]),
   ];
   const width = Math.max(...head.map(([name]) => name.length)) + 2;
   const lines = head.map(([name, value]) => name.padEnd(width) + value);
   for (const probe of report.probes) {
     const chosen = probe.chosen ?? "nothing: this probe cannot work here";
-    const colourCode = probe.chosen === undefined ? RED : GREEN;
-    lines.push("", `${paint(BOLD, probe.probe)} will use ${paint(colourCode, chosen)}`);
+    const colourCode = probe.chosen === undefined ? "red" : "green";
+    lines.push("", `${paint("bold", probe.probe)} will use ${paint(colourCode, chosen)}`);
     const nameWidth = Math.max(...probe.backends.map(({ backend }) => backend.length)) + 2;
     lines.push(...probe.backends.map((backend) => backendLine(backend, nameWidth, paint)));
   }
   return `${lines.join("\n")}\n`;
-}
-
-/** Colour on a terminal only, and never against NO_COLOR (no-color.org). */
-export function wantsColour(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
-  return stream.isTTY === true && !environment.NO_COLOR;
-}
-
-const BOLD = 1;
-const RED = 31;
-const GREEN = 32;
-
-type Paint = (code: number, text: string) => string;
-
-function ansi(code: number, text: string): string {
-  return `\u001b[${code}m${text}\u001b[0m`;
 }
 
 function backendLine(
@@ -74,6 +61,6 @@ function backendLine(
   width: number,
   paint: Paint,
 ): string {
-  const state = available ? paint(GREEN, "yes") : paint(RED, "no ");
+  const state = available ? paint("green", "yes") : paint("red", "no ");
   return `  ${backend.padEnd(width)}${state}${reason === undefined ? "" : `  ${reason}`}`;
 }

@@ -1,12 +1,15 @@
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { portReport } from "../enrich/port-report.ts";
 import type { Journal } from "../pipeline/journal.ts";
 import { acceptsGzip, negotiateFormat } from "./accept.ts";
 import { sendBody, sendJson } from "./body.ts";
 import { answerBrokenRequests, errorBody, HttpError } from "./errors.ts";
 import { type FindingRow, parseFindingQuery } from "./finding-query.ts";
 import { createServeMetrics, registerJournalMetrics, type ServeMetrics } from "./metrics.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
+import { parsePortQuery } from "./port-query.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
 import { streamHeaders } from "./stream.ts";
 import { StreamHub } from "./stream-hub.ts";
@@ -59,6 +62,7 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   addChecks(app, metrics, parts.logger);
   addEvents(app, hub);
   addFindings(app, parts);
+  addPorts(app);
   addPlainRoutes(app, parts);
   return { app, hub };
 }
@@ -81,6 +85,13 @@ function addFindings(app: FastifyInstance, { findings }: ServerParts): void {
   app.get<{ Querystring: RawQuery }>("/findings", async (request, reply) => {
     const wanted = parseFindingQuery(request.query, Date.now());
     return sendJson(reply, { findings: (findings?.() ?? []).filter(wanted) });
+  });
+}
+
+function addPorts(app: FastifyInstance): void {
+  const report = oneAtATime("the report of ports", portReport);
+  app.get<{ Querystring: RawQuery }>("/ports", async (request, reply) => {
+    return sendJson(reply, await report(parsePortQuery(request.query)));
   });
 }
 

@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import {
-  type CheckReport,
-  isUsable,
-  reportAsJson,
-  reportAsText,
-  wantsColour,
-} from "../../src/cli/report.ts";
+import { type CheckReport, isUsable, reportAsJson, reportAsText } from "../../src/cli/report.ts";
+import { wantsColour } from "../../src/cli/style.ts";
 
 const REPORT: CheckReport = {
   kernel: "6.12.0",

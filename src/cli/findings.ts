@@ -1,0 +1,58 @@
+import type { FindingJson } from "../findings/finding.ts";
+import { Api, type Target } from "./api.ts";
+import { endpoint, who } from "./describe.ts";
+import { type Paint, painter, printable, wantsColour } from "./style.ts";
+
+export interface FindingsOptions {
+  readonly target: Target;
+  readonly kinds: readonly string[];
+  readonly state?: string | undefined;
+  readonly json: boolean;
+}
+
+/** `tuplewatch findings`: what is wrong, who is in it and what to do. */
+export async function findings({ target, kinds, state, json }: FindingsOptions): Promise<void> {
+  const query = new URLSearchParams(kinds.map((kind): [string, string] => ["kind", kind]));
+  if (state !== undefined) query.set("state", state);
+  const body = await new Api(target).getJson<{ findings: FindingJson[] }>(`/findings?${query}`);
+  const paint = painter(wantsColour(process.stdout, process.env));
+  process.stdout.write(
+    json ? `${JSON.stringify(body, undefined, 2)}\n` : findingsAsText(body.findings, paint),
+  );
+}
+
+export function findingsAsText(found: readonly FindingJson[], paint: Paint): string {
+  if (found.length === 0) return "no findings\n";
+  return `${found.map((finding) => findingLines(finding, paint).join("\n")).join("\n\n")}\n`;
+}
+
+function findingLines(finding: FindingJson, paint: Paint): string[] {
+  const { kind, severity, state, summary, explanation, parties, remedies, references } = finding;
+  const colour = severity === "critical" ? "red" : severity === "warning" ? "yellow" : "cyan";
+  const label = state === "closed" ? "closed" : severity;
+  const seen = `${finding.first_seen} to ${finding.last_seen}`;
+  const lines = [
+    `${paint(colour, label.toUpperCase())}  ${paint("bold", kind)}  ${paint("dim", finding.id)}`,
+    `  ${printable(summary)}`,
+    `  ${printable(explanation)}`,
+    `  ${paint("dim", "seen")}        ${seen}, ${finding.count} in all`,
+    ...parties.map((party) => `  ${paint("dim", party.role.padEnd(11))} ${partyText(party)}`),
+    `  ${paint("dim", "confidence")}  ${finding.confidence.level}: ${finding.confidence.rests_on}`,
+    `  ${paint("dim", "evidence")}    events ${finding.evidence.join(", ")}`,
+  ];
+  for (const remedy of remedies) {
+    lines.push(`  ${paint("green", "do")}  ${printable(remedy.summary)}`);
+    lines.push(...remedy.commands.map((command) => `        ${printable(command)}`));
+  }
+  lines.push(...references.map(({ title, url }) => `  ${paint("dim", "see")} ${title} <${url}>`));
+  return lines;
+}
+
+function partyText(party: FindingJson["parties"][number]): string {
+  const { local, peer, ports } = party;
+  const flow = [local, peer].filter((end) => end !== undefined).map(endpoint);
+  const held = ports === undefined ? [] : [`${ports} ports`];
+  return printable(
+    [who(party), flow.join(" > "), ...held].filter((word) => word !== "").join("  "),
+  );
+}

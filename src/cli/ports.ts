@@ -1,0 +1,80 @@
+import { Api, type Target } from "./api.ts";
+import { endpoint, who } from "./describe.ts";
+import { columns, type Paint, painter, printable, wantsColour } from "./style.ts";
+
+export interface PortsOptions {
+  readonly target: Target;
+  readonly netns?: string | undefined;
+  readonly protocol?: string | undefined;
+  readonly json: boolean;
+}
+
+interface Report {
+  readonly network_namespaces: readonly Namespace[];
+  readonly left_out: number;
+}
+
+interface Namespace {
+  readonly cookie?: string;
+  readonly inum: number;
+  readonly name?: string;
+  readonly range: { readonly low: number; readonly high: number; readonly available: number };
+  readonly in_use: { readonly tcp: number; readonly udp: number };
+  readonly destinations: readonly {
+    readonly protocol: string;
+    readonly peer: object;
+    readonly ports: number;
+  }[];
+  readonly holders: readonly { readonly without?: string; readonly ports: number }[];
+}
+
+/** Of destinations and of holders; JSON has them all. */
+const MAX_ROWS = 10;
+
+/** `tuplewatch ports`: who holds local ports, towards where. */
+export async function ports({ target, netns, protocol, json }: PortsOptions): Promise<void> {
+  const query = new URLSearchParams({
+    ...(netns !== undefined && { netns }),
+    ...(protocol !== undefined && { protocol }),
+  });
+  const report = await new Api(target).getJson<Report>(`/ports?${query}`);
+  const paint = painter(wantsColour(process.stdout, process.env));
+  process.stdout.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : asText(report, paint));
+}
+
+function asText({ network_namespaces: all, left_out: leftOut }: Report, paint: Paint): string {
+  if (all.length === 0) return "no local port is in use\n";
+  const lines = all.flatMap((one) => [...namespaceLines(one, paint), ""]);
+  if (leftOut > 0) lines.push(`${leftOut} more namespaces; choose one with --netns`);
+  return `${lines.join("\n").trimEnd()}\n`;
+}
+
+function namespaceLines(one: Namespace, paint: Paint): string[] {
+  const { range, in_use: inUse, destinations, holders } = one;
+  const name = one.name ?? `network namespace ${one.cookie ?? one.inum}`;
+  const use = (used: number) => {
+    const part = used / Math.max(1, range.available);
+    const text = `${used} of ${range.available} (${Math.round(100 * part)} %)`;
+    return part >= 0.8 ? paint("red", text) : text;
+  };
+  return [
+    `${paint("bold", printable(name))}: ports ${range.low}-${range.high}`,
+    `  in use by TCP ${use(inUse.tcp)}, by UDP ${use(inUse.udp)}`,
+    ...table(
+      ["PORTS", "HOLDER"],
+      holders.map((holder) => [String(holder.ports), printable(holder.without ?? who(holder))]),
+    ),
+    ...table(
+      ["PORTS", "TOWARDS"],
+      destinations.map(({ protocol, peer, ports }) => [
+        String(ports),
+        `${protocol} ${endpoint(peer)}`,
+      ]),
+    ),
+  ];
+}
+
+function table(head: string[], rows: readonly string[][]): string[] {
+  if (rows.length === 0) return [];
+  return columns([head, ...rows.slice(0, MAX_ROWS)]).map((line) => `  ${line}`);
+}

@@ -1,0 +1,69 @@
+import { Api, type Target } from "./api.ts";
+import { columns, type Paint, painter, wantsColour } from "./style.ts";
+
+export interface StatusOptions {
+  readonly target: Target;
+  readonly json: boolean;
+}
+
+interface Status {
+  readonly version: string;
+  readonly uptime_seconds: number;
+  readonly ready: { readonly ok: boolean; readonly reason?: string };
+  readonly journal: {
+    readonly events: number;
+    readonly oldest_seq: number;
+    readonly next_seq: number;
+  };
+  readonly stream_clients: number;
+  readonly kernel: KernelStatus | null;
+}
+
+interface KernelStatus {
+  readonly release: string;
+  readonly probes: readonly ProbeStatus[];
+}
+
+interface ProbeStatus {
+  readonly probe: string;
+  readonly backend: string | null;
+  readonly passed_over: readonly { readonly backend: string; readonly reason: string }[];
+  readonly attempted?: number;
+  readonly delivered?: number;
+  readonly lost?: number;
+  readonly filtered?: number;
+}
+
+/** `tuplewatch status`: exit status 1 when the daemon is not ready. */
+export async function status({ target, json }: StatusOptions): Promise<void> {
+  const body = await new Api(target).getJson<Status>("/status");
+  const paint = painter(wantsColour(process.stdout, process.env));
+  process.stdout.write(json ? `${JSON.stringify(body, undefined, 2)}\n` : asText(body, paint));
+  process.exitCode = body.ready.ok ? 0 : 1;
+}
+
+function asText(body: Status, paint: Paint): string {
+  const { journal, kernel, ready, stream_clients: clients } = body;
+  const state = ready.ok ? paint("green", "ready") : paint("red", `not ready: ${ready.reason}`);
+  const lines = [
+    `tuplewatch ${body.version}, up ${body.uptime_seconds} s, ${state}`,
+    `journal: ${journal.events} events, seq ${journal.oldest_seq} to ${journal.next_seq - 1}; ` +
+      `${clients} stream${clients === 1 ? "" : "s"}`,
+  ];
+  if (kernel === null) return `${lines.join("\n")}\n`;
+  lines.push(`kernel ${kernel.release}`, "");
+  lines.push(...columns([HEAD, ...kernel.probes.map(row)]));
+  for (const { probe, passed_over: passedOver } of kernel.probes) {
+    for (const { backend, reason } of passedOver) {
+      lines.push(paint("dim", `${probe}: not ${backend}: ${reason}`));
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+const HEAD = ["PROBE", "BACKEND", "ATTEMPTED", "DELIVERED", "LOST", "FILTERED"];
+
+function row({ probe, backend, attempted, delivered, lost, filtered }: ProbeStatus): string[] {
+  const counts = [attempted, delivered, lost, filtered].map((count) => String(count ?? 0));
+  return [probe, backend ?? "not attached", ...counts];
+}
