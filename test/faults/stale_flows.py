@@ -203,6 +203,18 @@ def untracked():
     run("nft", "delete", "table", "inet", "stale_raw")
 
 
+def exempt():
+    """There is an entry, but the rules let the new socket's datagrams pass by it."""
+    once(4030, (IPV4, 1234))
+    time.sleep(0.05)
+    run("nft", "-f", "-", text="""
+        table inet stale_raw {
+          chain output { type filter hook output priority -300; udp sport 4030 notrack; }
+        }""")
+    once(4030, (IPV4, 1234))
+    run("nft", "delete", "table", "inet", "stale_raw")
+
+
 def other_namespace():
     """The same tuple, but another network's."""
     once(4029, ("127.0.0.4", 1299))
