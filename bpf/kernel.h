@@ -54,10 +54,23 @@ struct netns_ipv4 {
 	__u32 tcp_challenge_count;
 };
 
+struct nf_udp_net {
+	unsigned int timeouts[2]; /* jiffies: one way, both ways */
+};
+
+struct nf_ip_net {
+	struct nf_udp_net udp;
+};
+
+struct netns_ct {
+	struct nf_ip_net nf_ct_proto;
+};
+
 struct net {
 	__u64 net_cookie;
 	struct ns_common ns;
 	struct netns_ipv4 ipv4;
+	struct netns_ct ct;
 };
 
 struct file;

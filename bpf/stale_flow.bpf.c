@@ -30,9 +30,11 @@ static __always_inline bool is_elsewhere(const struct endpoint *left, const stru
 	       left->port != right->port;
 }
 
-static __noinline void report(const struct sent_flow *flow, struct sock *sk)
+static __noinline void report(const struct candidate *candidate)
 {
-	struct nf_conn *ct = (struct nf_conn *)flow->entry;
+	struct nf_conn *ct = (struct nf_conn *)candidate->entry;
+	struct sock *sk = (struct sock *)candidate->sk;
+	const struct sender *opener = &candidate->opener;
 	__u8 nat = nat_of(BPF_CORE_READ(ct, status));
 	struct stale_flow_reuse_event *event;
 
@@ -48,9 +50,9 @@ static __noinline void report(const struct sent_flow *flow, struct sock *sk)
 	read_netns(&event->head, sock_net(sk));
 	read_current(&event->head);
 	event->socket_cookie = sock_cookie(sk);
-	event->old_socket_cookie = flow->opener.socket == flow->opener.sk ? 0 : flow->opener.socket;
-	event->age_ns = event->head.time_ns - flow->confirmed_ns;
-	event->old_owner = flow->opener.owner;
+	event->old_socket_cookie = opener->socket == opener->sk ? 0 : opener->socket;
+	event->age_ns = event->head.time_ns - candidate->confirmed_ns;
+	event->old_owner = opener->owner;
 	read_tuple(&event->original, &ct->tuplehash[0].tuple);
 	read_tuple(&event->reply, &ct->tuplehash[1].tuple);
 	event->protocol = IPPROTO_UDP;
@@ -58,6 +60,31 @@ static __noinline void report(const struct sent_flow *flow, struct sock *sk)
 	event->nat = nat;
 	event->redirected = is_elsewhere(&event->reply.src, &event->original.dst);
 	submit_event(event);
+}
+
+/* Whether datagrams are under way that may take another socket's entry; a few too many at worst. */
+static __s64 candidates_count;
+
+static const struct candidate empty_candidate;
+
+static __noinline void note_candidate(
+	const struct sent_flow *flow, const struct sent_key *key, struct sock *sk)
+{
+	struct nf_conn *ct = (struct nf_conn *)flow->entry;
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct candidate *candidate;
+
+	bpf_map_update_elem(&candidates, &thread, &empty_candidate, BPF_ANY);
+	candidate = bpf_map_lookup_elem(&candidates, &thread);
+	if (!candidate)
+		return;
+	candidate->opener = flow->opener;
+	candidate->key = *key;
+	candidate->entry = flow->entry;
+	candidate->confirmed_ns = flow->confirmed_ns;
+	candidate->sk = (__u64)sk;
+	candidate->timeout = BPF_CORE_READ(ct, timeout);
+	__sync_fetch_and_add(&candidates_count, 1);
 }
 
 /*
@@ -76,7 +103,25 @@ static __always_inline void handle_other_sender(
 	if (bpf_map_update_elem(&uses, &use, &on, BPF_NOEXIST))
 		return;
 	if (!has_port(&flow->opener, key->flow.src_port))
-		report(flow, sk);
+		note_candidate(flow, key, sk);
+}
+
+/* The datagram has left or was dropped: only now it is known whether it took the entry. */
+static __always_inline void handle_sent(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct candidate *candidate;
+
+	if (!candidates_count)
+		return;
+	candidate = bpf_map_lookup_elem(&candidates, &thread);
+	if (!candidate)
+		return;
+	__sync_fetch_and_add(&candidates_count, -1);
+	if (has_entry(candidate->entry, &candidate->key) &&
+		is_renewed((struct nf_conn *)candidate->entry, candidate->timeout))
+		report(candidate);
+	bpf_map_delete_elem(&candidates, &thread);
 }
 
 static __noinline void begin_flow(const struct sent_key *key, struct sock *sk, __u64 socket)
@@ -170,6 +215,20 @@ int BPF_PROG(enter_udp_send_v6, struct sk_buff *skb, struct flowi6 *flow)
 	return 0;
 }
 
+SEC("fexit/udp_send_skb")
+int BPF_PROG(exit_udp_send)
+{
+	handle_sent();
+	return 0;
+}
+
+SEC("fexit/udp_v6_send_skb")
+int BPF_PROG(exit_udp_send_v6)
+{
+	handle_sent();
+	return 0;
+}
+
 SEC("fexit/__nf_conntrack_confirm")
 int BPF_PROG(exit_confirm, struct sk_buff *skb, int verdict)
 {
@@ -204,6 +263,20 @@ int BPF_KPROBE(kprobe_udp_send_v6, struct sk_buff *skb, struct flowi6 *flow)
 
 	if (sk)
 		handle_send_v6(sk, flow);
+	return 0;
+}
+
+SEC("kretprobe")
+int BPF_KRETPROBE(kretprobe_udp_send)
+{
+	handle_sent();
+	return 0;
+}
+
+SEC("kretprobe")
+int BPF_KRETPROBE(kretprobe_udp_send_v6)
+{
+	handle_sent();
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #define MAX_SENT_FLOWS 16384
 #define MAX_USES 8192
+#define MAX_CANDIDATES 1024
 
 struct sent_key {
 	struct flow_key flow;
@@ -51,6 +52,24 @@ struct {
 	__type(key, struct use);
 	__type(value, __u8);
 } uses SEC(".maps");
+
+/* A datagram under way that may take another socket's entry: by thread. */
+struct candidate {
+	struct sender opener;
+	struct sent_key key;
+	__u64 entry;
+	__u64 confirmed_ns;
+	__u64 sk;
+	__u32 timeout; /* of the entry before, jiffies */
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_CANDIDATES);
+	__type(key, __u64);
+	__type(value, struct candidate);
+} candidates SEC(".maps");
 
 /*
  * A cookie is never used again, unlike the address of a struct sock, which the next socket often
@@ -99,6 +118,20 @@ static __always_inline void key_of_entry(struct sent_key *key, struct nf_conn *c
 	read_tuple(&original, &ct->tuplehash[0].tuple);
 	key_of_tuple(&key->flow, &original, BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum));
 	key->netns = net_identity(BPF_CORE_READ(ct, ct_net.net));
+}
+
+/*
+ * Whether a datagram has just gone by the entry: it renews the entry's timeout
+ * (nf_conntrack_udp_packet, nf_ct_refresh_acct), which `before` was. One that the rules exempt from
+ * tracking does not. An unchanged timeout that began within this jiffy may have been renewed.
+ */
+static __noinline bool is_renewed(struct nf_conn *ct, __u32 before)
+{
+	struct nf_udp_net *udp = &BPF_CORE_READ(ct, ct_net.net)->ct.nf_ct_proto.udp;
+	__u32 timeout = BPF_CORE_READ(ct, timeout), now = bpf_jiffies64();
+
+	return timeout != before || timeout == now + BPF_CORE_READ(udp, timeouts[0]) ||
+	       timeout == now + BPF_CORE_READ(udp, timeouts[1]);
 }
 
 /* Whether the entry at this address is in force, and one of this tuple. */

@@ -79,7 +79,7 @@ export function inNamespace<T>(
       closeSync(there);
     }
     try {
-      if (namespace.cookie !== undefined && ownCookie() !== namespace.cookie) throw gone(namespace);
+      if (!isHere(namespace.cookie)) throw gone(namespace);
       return act();
     } finally {
       goBack(home);
@@ -87,6 +87,11 @@ export function inNamespace<T>(
   } finally {
     closeSync(home);
   }
+}
+
+/** Before 5.14 an event may tell a cookie that the kernel does not tell here: the inode must do. */
+function isHere(cookie: bigint | undefined): boolean {
+  return cookie === undefined || (ownCookie() ?? cookie) === cookie;
 }
 
 /** Cookie of the namespace that the thread is in; undefined before 5.14 (SO_NETNS_COOKIE). */

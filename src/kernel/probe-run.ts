@@ -51,8 +51,9 @@ export class ProbeRun {
   readonly probe: Probe;
   readonly #options: ProbeRunOptions;
   readonly #module: string | undefined;
-  /** The last is the one attached; those before it are being read to their end. */
+  /** The one attached, and those before it that are being read to their end. */
   readonly #sources: Source[] = [];
+  #current: AttachedProbe | undefined;
   #loading: number | undefined;
   #passedOver: readonly PassedOver[] = [];
   #retired = NOTHING;
@@ -67,7 +68,7 @@ export class ProbeRun {
   }
 
   get attached(): AttachedProbe | undefined {
-    return this.#sources.at(-1)?.attached;
+    return this.#current;
   }
 
   get passedOver(): readonly PassedOver[] {
@@ -86,8 +87,9 @@ export class ProbeRun {
     if (this.#changing !== undefined || !this.#noteModule()) return false;
     const before = this.attached;
     this.#change(before);
+    if (this.attached === before) return false;
     const old = this.#sources.find(({ attached }) => attached === before);
-    if (this.attached === before || old === undefined) return this.attached !== before;
+    if (old === undefined) return true;
     this.#changing = this.#retire(old).finally(() => {
       this.#changing = undefined;
     });
@@ -112,6 +114,7 @@ export class ProbeRun {
   }
 
   close(): void {
+    this.#current = undefined;
     for (const { attached } of this.#sources.splice(0)) closeProbe(attached);
   }
 
@@ -130,6 +133,7 @@ export class ProbeRun {
     const keep = before !== undefined && before.backend.module === undefined;
     const beforeAttach = () => {
       if (before !== undefined) detachProbe(before);
+      this.#current = undefined;
     };
     if (keep && this.#attach(backends.slice(0, place), beforeAttach) === "refused") {
       this.#attach(backends);
@@ -155,6 +159,7 @@ export class ProbeRun {
     const drain = new ProbeDrain(found, sink, onError);
     const upkeep = this.probe.upkeep?.(found.object, onError);
     this.#sources.push({ attached: found, drain, upkeep });
+    this.#current = found;
     return "attached";
   }
 

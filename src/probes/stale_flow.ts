@@ -28,8 +28,14 @@ export const staleFlow: Probe = {
     {
       name: "fentry",
       module: MODULE,
-      programs: ["exit_confirm", "enter_udp_send", "enter_udp_send_v6"],
-      optional: { enter_udp_send_v6: "udp_v6_send_skb" },
+      programs: [
+        "exit_confirm",
+        "exit_udp_send",
+        "exit_udp_send_v6",
+        "enter_udp_send",
+        "enter_udp_send_v6",
+      ],
+      optional: { enter_udp_send_v6: "udp_v6_send_skb", exit_udp_send_v6: "udp_v6_send_skb" },
     },
     {
       name: "kprobe",
@@ -39,10 +45,15 @@ export const staleFlow: Probe = {
       kprobes: [
         { program: "kretprobe_confirm", functionName: "__nf_conntrack_confirm", ret: true },
         { program: "kprobe_confirm", functionName: "__nf_conntrack_confirm" },
+        { program: "kretprobe_udp_send", functionName: "udp_send_skb", ret: true },
+        { program: "kretprobe_udp_send_v6", functionName: "udp_v6_send_skb", ret: true },
         { program: "kprobe_udp_send", functionName: "udp_send_skb" },
         { program: "kprobe_udp_send_v6", functionName: "udp_v6_send_skb" },
       ],
-      optional: { kprobe_udp_send_v6: "udp_v6_send_skb" },
+      optional: {
+        kprobe_udp_send_v6: "udp_v6_send_skb",
+        kretprobe_udp_send_v6: "udp_v6_send_skb",
+      },
     },
   ],
   layout: staleFlowReuseEventLayout,

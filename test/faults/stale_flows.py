@@ -106,12 +106,20 @@ def autobound():
 
 
 def redirect():
-    """The rules have gone since, and the datagram still goes where they sent it."""
+    """
+    The rules have gone since, and the datagram still goes where they sent it. Some rule must need
+    conntrack meanwhile: with the last such rule it leaves the namespace (nf_ct_netns_put).
+    """
+    run("nft", "-f", "-", text="""
+        table inet stale_keep {
+          chain output { type filter hook output priority 0; ct state new counter; }
+        }""")
     once(4008, (IPV4, 1253))
     run("nft", "flush", "table", "inet", "stale_nat")
     once(4008, (IPV4, 1253))
     run("nft", "delete", "table", "inet", "stale_nat")
     run("nft", "-f", "-", text=RULES)
+    run("nft", "delete", "table", "inet", "stale_keep")
 
 
 def snat():
@@ -200,6 +208,18 @@ def untracked():
         }""")
     for _ in range(2):
         once(4028, ("127.0.0.4", 1299))
+    run("nft", "delete", "table", "inet", "stale_raw")
+
+
+def exempt():
+    """There is an entry, but the rules let the new socket's datagrams pass by it."""
+    once(4030, (IPV4, 1234))
+    time.sleep(0.05)
+    run("nft", "-f", "-", text="""
+        table inet stale_raw {
+          chain output { type filter hook output priority -300; udp sport 4030 notrack; }
+        }""")
+    once(4030, (IPV4, 1234))
     run("nft", "delete", "table", "inet", "stale_raw")
 
 

@@ -6,6 +6,7 @@ import { startDaemonProcess } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";
 import { find, type HeldPorts, holdPorts } from "../support/ports.ts";
+import { until } from "../support/server.ts";
 import { sinceKernel } from "../vm/requires.ts";
 
 /** Each flow is one entry. */
@@ -33,6 +34,8 @@ describe("network namespaces", () => {
     execFileSync("modprobe", ["nf_conntrack"]);
     namespaces.forEach((netns, index) => {
       netns.exec("nft", TRACK);
+      // A slow guest takes longer than the 30 s after which an unanswered flow is forgotten.
+      netns.sysctl("net.netfilter.nf_conntrack_udp_timeout", "600");
       // "Port unreachable", which comes back, belongs to the same entry.
       netns.exec("python3", "-c", SEND, String(FLOWS[index]));
     });
@@ -49,7 +52,10 @@ describe("network namespaces", () => {
   });
 
   test("each tells the entries of its own conntrack table", async () => {
-    const entries = await metric(daemon.url, "tuplewatch_conntrack_entries");
+    const read = () => metric(daemon.url, "tuplewatch_conntrack_entries");
+    // The first scrape may be over before the first census is, on a slow guest.
+    await until(async () => (await read()).size > 0, "a census");
+    const entries = await read();
     const limits = await metric(daemon.url, "tuplewatch_conntrack_entries_limit");
     const [one, two] = namespaces.map(({ name }) => `{netns="${name}"}`) as [string, string];
     // Each connection is an entry too, also one that is over.

@@ -50,6 +50,7 @@ const CLEAN = [
   "other_tuples",
   "server",
   "untracked",
+  "exempt",
   "other_namespace",
 ];
 

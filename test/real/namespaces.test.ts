@@ -11,6 +11,7 @@ import { startDaemonProcess } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";
 import { find, holdPorts } from "../support/ports.ts";
+import { until } from "../support/server.ts";
 
 const OWN = "/proc/thread-self/ns/net";
 
@@ -129,6 +130,7 @@ describe("the daemon", () => {
     const daemon = await startDaemonProcess(["--backend", "counters"]);
     const value = async (name: string, labels: string) =>
       (await metric(daemon.url, `tuplewatch_${name}`)).get(labels);
+    await until(async () => (await value("network_namespaces", "")) !== undefined, "a census");
     const labels = (protocol: string) => `{netns="${netns.name}",protocol="${protocol}"}`;
     assert.equal(await value("local_ports_in_use", labels("tcp")), 21);
     assert.equal(await value("local_ports_in_use", labels("udp")), 4);

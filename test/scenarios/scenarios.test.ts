@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { eventsOf } from "../support/feed.ts";
+import { until } from "../support/server.ts";
 import { isOlder } from "../vm/requires.ts";
 import { SCENARIOS, type ScenarioName } from "./catalog.ts";
 import { type Played, play } from "./play.ts";
@@ -14,6 +15,9 @@ const SOON_MS = 1000;
 
 /** For whatever else might be concluded to be so. */
 const SETTLE_MS = 1500;
+
+/** All scenarios on an emulated machine. */
+const LIMIT_MS = 600_000;
 
 let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
 
@@ -29,7 +33,11 @@ interface FindingEvent extends FindingJson {
 }
 
 /** Fails unless the findings that opened are of these kinds, one each, in time. */
-async function watch(name: ScenarioName, kinds: readonly FindingKind[]): Promise<Seen> {
+async function watch(
+  name: ScenarioName,
+  kinds: readonly FindingKind[],
+  isComplete: (finding: FindingJson) => boolean = () => true,
+): Promise<Seen> {
   const startedAtMs = Date.now();
   return play(SCENARIOS[name], async (played) => {
     await sleep(SETTLE_MS);
@@ -46,13 +54,19 @@ async function watch(name: ScenarioName, kinds: readonly FindingKind[]): Promise
         Date.parse(mine.find((event) => event.id === id)?.time ?? "") - played.ended_at_ms;
       assert.ok(delayMs <= SOON_MS, `${id} came ${delayMs} ms after the last packet`);
     }
-    const { findings } = (await (await fetch(`${daemon.url}/findings`)).json()) as Listed;
-    return { played, findings: findings.filter(({ id }) => ids.includes(id)) };
+    let findings = await listed(ids);
+    await until(async () => {
+      findings = await listed(ids);
+      return findings.every(isComplete);
+    }, "the findings are complete");
+    return { played, findings };
   });
 }
 
-interface Listed {
-  readonly findings: readonly FindingJson[];
+async function listed(ids: readonly string[]): Promise<readonly FindingJson[]> {
+  const response = await fetch(`${daemon.url}/findings`);
+  const { findings } = (await response.json()) as { readonly findings: readonly FindingJson[] };
+  return findings.filter(({ id }) => ids.includes(id));
 }
 
 function only({ findings }: Seen): FindingJson {
@@ -68,6 +82,10 @@ function pids(finding: FindingJson, ...roles: string[]): (number | undefined)[] 
   return roles.map((role) => finding.parties.find((party) => party.role === role)?.process?.pid);
 }
 
+function allPids({ parties }: FindingJson): Set<number | undefined> {
+  return new Set(parties.map(({ process }) => process?.pid));
+}
+
 function remedyText({ remedies }: FindingJson): string {
   return remedies.flatMap(({ summary, commands }) => [summary, ...commands]).join("\n");
 }
@@ -80,7 +98,7 @@ const HAS_STALE_FLOW = !isOlder(release(), "5.10");
 
 describe("scenarios", () => {
   before(async () => {
-    daemon = await startDaemonProcess();
+    daemon = await startDaemonProcess([], { timeoutMs: LIMIT_MS });
   });
   after(async () => {
     daemon.child.kill("SIGTERM");
@@ -106,7 +124,7 @@ describe("scenarios", () => {
       },
     ]);
     assert.match(finding.summary, new RegExp(`${peerAddress}:${peerPort}`));
-    assert.match(remedyText(finding), /cross-zone/);
+    assert.match(remedyText(finding), /cross_zone/);
   });
 
   test("B1: two containers are masqueraded to one port, and one waits for its SYN's retransmit", async () => {
@@ -114,10 +132,7 @@ describe("scenarios", () => {
     const finding = only(seen);
     const seconds = seen.played.seconds as number[];
     within(Math.max(...seconds), 1, 2);
-    assert.deepEqual(
-      new Set(pids(finding, "refused", "winner")),
-      new Set(seen.played.pids as number[]),
-    );
+    assert.deepEqual(allPids(finding), new Set(seen.played.pids as number[]));
     assert.equal(finding.count, 1);
     assert.equal(finding.consequence.lost_packets, 1);
     assert.equal(finding.consequence.delayed_flows, 1);
@@ -134,10 +149,7 @@ describe("scenarios", () => {
     const seen = await watch("B2", ["nat_insert_race"]);
     const finding = only(seen);
     assert.match(finding.summary, /^1 DNS request of box[12] /);
-    assert.deepEqual(
-      new Set(pids(finding, "refused", "winner")),
-      new Set(seen.played.pids as number[]),
-    );
+    assert.deepEqual(allPids(finding), new Set(seen.played.pids as number[]));
     within(finding.consequence.delay_seconds_max, 1.1, 2);
     assert.match(remedyText(finding), /cache/);
   });
@@ -148,7 +160,9 @@ describe("scenarios", () => {
   });
 
   test("C1: 200 ports for 1,000 connects to one destination", async () => {
-    const seen = await watch("C1", ["local_port_exhaustion"]);
+    // Who holds the ports is counted when a finding opens, and takes its time on such a machine.
+    const counted = ({ consequence }: FindingJson) => consequence.ports_in_use !== undefined;
+    const seen = await watch("C1", ["local_port_exhaustion"], counted);
     const finding = only(seen);
     assert.equal(finding.count, 800);
     assert.equal(finding.consequence.failed_connects, 800);
@@ -163,7 +177,7 @@ describe("scenarios", () => {
   test("C2: bind() before connect() locks each port for one connection", async () => {
     const seen = await watch("C2", ["port_locked_by_bind"]);
     const finding = only(seen);
-    assert.deepEqual(pids(finding, "holder"), [seen.played.pid]);
+    assert.deepEqual(pids(finding, "binder"), [seen.played.pid]);
     assert.match(finding.summary, /crawler/);
     assert.match(remedyText(finding), /IP_BIND_ADDRESS_NO_PORT/);
   });
@@ -178,8 +192,7 @@ describe("scenarios", () => {
     const finding = only(seen);
     const { played } = seen;
     assert.deepEqual([played.answer, played.stolen], [null, "second"]);
-    const named = finding.parties.map(({ process }) => process?.pid);
-    assert.deepEqual(new Set(named), new Set([played.older_pid, played.newer_pid]));
+    assert.deepEqual(allPids(finding), new Set([played.older_pid, played.newer_pid]));
     assert.match(finding.summary, /10\.5\.0\.1:7000/);
   });
 
@@ -189,8 +202,7 @@ describe("scenarios", () => {
       const finding = only(seen);
       const { played } = seen;
       assert.deepEqual([played.answer, played.looped], [null, "proxy"]);
-      const named = finding.parties.map(({ process }) => process?.pid);
-      assert.deepEqual(new Set(named), new Set([played.sidecar_pid, played.app_pid]));
+      assert.deepEqual(allPids(finding), new Set([played.sidecar_pid, played.app_pid]));
       assert.match(remedyText(finding), /uid-owner 1337 .*(NOTRACK|notrack)/);
     });
   }
