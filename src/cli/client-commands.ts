@@ -71,11 +71,13 @@ function addTail(program: Command, actions: ClientActions): void {
     .addHelpText("after", TAIL_HELP);
   for (const name of FILTER_NAMES) {
     const { expected } = FILTERS[name];
-    command.option(`--${name} <VALUE>`, `only events with this ${name}: ${expected}`, collect, []);
+    command.option(`--${name} <VALUE>`, `only events with this ${name}: ${expected}`, collect);
   }
   command.action((flags: TailFlags) => {
     const { since, limit, follow } = flags;
-    const filters = FILTER_NAMES.flatMap((key) => flags[key].map((value) => [key, value] as const));
+    const filters = FILTER_NAMES.flatMap((key) =>
+      (flags[key] ?? []).map((value) => [key, value] as const),
+    );
     return actions.tail({
       target: targetOf(flags),
       filters,
@@ -91,7 +93,7 @@ type TailFlags = TargetFlags & {
   readonly since?: string;
   readonly limit?: number;
   readonly follow: boolean;
-} & Readonly<Record<(typeof FILTER_NAMES)[number], string[]>>;
+} & Readonly<Partial<Record<(typeof FILTER_NAMES)[number], string[]>>>;
 
 function addFindings(program: Command, actions: ClientActions): void {
   withTarget(program.command("findings"))
@@ -99,8 +101,7 @@ function addFindings(program: Command, actions: ClientActions): void {
     .addOption(
       new Option("--kind <NAME>", "only this kind; may be repeated")
         .choices([...FINDING_QUERY.kind])
-        .argParser((value: string, before: string[]) => [...before, checkKind(value)])
-        .default([]),
+        .argParser((value: string, before: string[] = []) => [...before, checkKind(value)]),
     )
     .addOption(
       new Option(
@@ -108,8 +109,8 @@ function addFindings(program: Command, actions: ClientActions): void {
         "by default active ones and those closed within the hour",
       ).choices([...FINDING_QUERY.state]),
     )
-    .action((flags: TargetFlags & { kind: string[]; state?: string }) => {
-      const { kind, state } = flags;
+    .action((flags: TargetFlags & { kind?: string[]; state?: string }) => {
+      const { kind = [], state } = flags;
       return actions.findings({ target: targetOf(flags), kinds: kind, state, json: !!flags.json });
     });
 }
@@ -136,7 +137,7 @@ function targetOf({ url, tokenFile, caFile }: TargetFlags): Target {
   return { url, tokenFile, caFile };
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 
