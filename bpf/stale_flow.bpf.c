@@ -83,6 +83,7 @@ static __noinline void note_candidate(
 	candidate->entry = flow->entry;
 	candidate->confirmed_ns = flow->confirmed_ns;
 	candidate->sk = (__u64)sk;
+	candidate->since = bpf_jiffies64();
 	candidate->timeout = BPF_CORE_READ(ct, timeout);
 	__sync_fetch_and_add(&candidates_count, 1);
 }
@@ -119,7 +120,8 @@ static __always_inline void handle_sent(void)
 		return;
 	__sync_fetch_and_add(&candidates_count, -1);
 	if (has_entry(candidate->entry, &candidate->key) &&
-		is_renewed((struct nf_conn *)candidate->entry, candidate->timeout))
+		is_renewed(
+			(struct nf_conn *)candidate->entry, candidate->timeout, candidate->since))
 		report(candidate);
 	bpf_map_delete_elem(&candidates, &thread);
 }

@@ -61,7 +61,7 @@ struct candidate {
 	__u64 confirmed_ns;
 	__u64 sk;
 	__u32 timeout; /* of the entry before, jiffies */
-	__u32 pad;
+	__u32 since;   /* jiffies */
 };
 
 struct {
@@ -120,18 +120,25 @@ static __always_inline void key_of_entry(struct sent_key *key, struct nf_conn *c
 	key->netns = net_identity(BPF_CORE_READ(ct, ct_net.net));
 }
 
+/* Whether a timeout of the entry began between `since` and now, in jiffies, which wrap. */
+static __always_inline bool began_since(__u32 began, __u32 since)
+{
+	return began - since <= (__u32)bpf_jiffies64() - since;
+}
+
 /*
  * Whether a datagram has just gone by the entry: it renews the entry's timeout
- * (nf_conntrack_udp_packet, nf_ct_refresh_acct), which `before` was. One that the rules exempt from
- * tracking does not. An unchanged timeout that began within this jiffy may have been renewed.
+ * (nf_conntrack_udp_packet, nf_ct_refresh_acct), which was `before` at `since`. One that the rules
+ * exempt from tracking does not. An unchanged timeout that began while the datagram was under way
+ * may have been renewed within one jiffy.
  */
-static __noinline bool is_renewed(struct nf_conn *ct, __u32 before)
+static __noinline bool is_renewed(struct nf_conn *ct, __u32 before, __u32 since)
 {
 	struct nf_udp_net *udp = &BPF_CORE_READ(ct, ct_net.net)->ct.nf_ct_proto.udp;
-	__u32 timeout = BPF_CORE_READ(ct, timeout), now = bpf_jiffies64();
+	__u32 timeout = BPF_CORE_READ(ct, timeout);
 
-	return timeout != before || timeout == now + BPF_CORE_READ(udp, timeouts[0]) ||
-	       timeout == now + BPF_CORE_READ(udp, timeouts[1]);
+	return timeout != before || began_since(timeout - BPF_CORE_READ(udp, timeouts[0]), since) ||
+	       began_since(timeout - BPF_CORE_READ(udp, timeouts[1]), since);
 }
 
 /* Whether the entry at this address is in force, and one of this tuple. */

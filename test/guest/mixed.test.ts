@@ -17,6 +17,8 @@ const MEASURE = process.env.TUPLEWATCH_MIXED_STATS === "on";
 
 const PROBES = ["connect", "challenge_ack", "conntrack_insert_failed"];
 const ROUND_MS = 60_000;
+/** What the faults of a round are, put together. */
+const FINDINGS = ["local_port_exhaustion", "nat_insert_race", "udp_overshadowing"];
 
 interface Traffic {
   readonly pid: number;
@@ -90,13 +92,19 @@ describe(`${SECONDS} s of mixed traffic`, () => {
     });
 
     test(`${backend}: each fault is the events that it must be, and there are no others`, (t) => {
-      const own = new RegExp(`^connect (${traffic.pid}|${process.pid}) `);
+      const own = new RegExp(`^(connect (${traffic.pid}|${process.pid})|finding 0) `);
       const seen = [...tally().counts].filter(([key]) => !own.test(key));
       t.diagnostic(JSON.stringify(byKind(seen)));
       assert.deepEqual(
         sorted(Object.fromEntries(seen)),
         sorted(Object.fromEntries(faults.expected)),
       );
+    });
+
+    test(`${backend}: findings are of the faults' kinds only`, (t) => {
+      const kinds = Object.keys(tally().of("finding")).sort();
+      t.diagnostic(JSON.stringify(tally().of("finding")));
+      assert.deepEqual(kinds, FINDINGS);
     });
 
     test(`${backend}: the kernel counted nothing in the ordinary traffic`, () => {

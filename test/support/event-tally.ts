@@ -9,11 +9,17 @@ export class EventTally {
   readonly counts = new Map<string, number>();
   events = 0;
   missed = 0;
+  #lastSeq = 0;
+  readonly #url: string;
   readonly #stop = new AbortController();
   #ended: Promise<void> = Promise.resolve();
 
+  private constructor(url: string) {
+    this.#url = url;
+  }
+
   static async follow(url: string): Promise<EventTally> {
-    const tally = new EventTally();
+    const tally = new EventTally(url);
     const response = await fetch(`${url}/events?since=0`, { signal: tally.#stop.signal });
     if (response.body === null) throw new Error(`${url}/events: no body`);
     tally.#ended = tally.#read(Readable.fromWeb(response.body));
@@ -37,16 +43,23 @@ export class EventTally {
     return new Set(keys.filter(([its]) => its === type).map(([, pid]) => Number(pid)));
   }
 
-  /** Waits until no event has come for a second. */
+  /** Waits until the daemon has had no new event for a second, and all of them are counted. */
   async quiet(): Promise<void> {
     let before = -1;
     let sinceMs = 0;
-    const isQuiet = () => {
-      if (this.events !== before) sinceMs = performance.now();
-      before = this.events;
-      return performance.now() - sinceMs > 1000;
+    const isQuiet = async () => {
+      const nextSeq = await this.#nextSeq();
+      if (nextSeq !== before) sinceMs = performance.now();
+      before = nextSeq;
+      return performance.now() - sinceMs > 1000 && this.#lastSeq === nextSeq - 1;
     };
     await until(isQuiet, "no more events", 60_000);
+  }
+
+  async #nextSeq(): Promise<number> {
+    const response = await fetch(`${this.#url}/status`);
+    const { journal } = (await response.json()) as { journal: { next_seq: number } };
+    return journal.next_seq;
   }
 
   async stop(): Promise<void> {
@@ -70,6 +83,7 @@ export class EventTally {
       return;
     }
     this.events++;
+    this.#lastSeq = event.seq ?? this.#lastSeq;
     const { pid = 0 } = (event.process ?? {}) as { pid?: number };
     const key = `${event.type} ${pid} ${describe(event)}`;
     this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
@@ -83,5 +97,6 @@ function describe(event: ParsedEvent): string {
   }
   if (event.type === "challenge_ack") return String(event.trigger);
   if (event.type === "challenge_outcome") return String(event.outcome);
+  if (event.type === "finding") return String(event.kind);
   return `${event.protocol} ${event.verdict} ${event.cause}`;
 }
