@@ -5,6 +5,7 @@ import { FindingEngine } from "./findings/engine.ts";
 import { registerFindingMetrics } from "./findings/metrics.ts";
 import { portCensus } from "./findings/port-census.ts";
 import { readConntrackTable } from "./kernel/conntrack-stats.ts";
+import { dropPrivileges, type Privileges } from "./kernel/privileges.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import { listen } from "./serve/listen.ts";
@@ -65,6 +66,7 @@ export async function startDaemon(
   registerBuildInfo(registry, version);
   const startedAt = new Date();
   let state: State = "starting";
+  let privileges: Privileges | undefined;
   const server = createServer({
     journal,
     registry,
@@ -79,6 +81,7 @@ export async function startDaemon(
       ready: readiness(state, kernel),
       journal: journalStatus(journal),
       stream_clients: server.hub.size,
+      privileges: privileges ?? null,
       kernel: (await kernel?.status()) ?? null,
     }),
   });
@@ -91,12 +94,13 @@ export async function startDaemon(
   try {
     findings.start();
     await kernel?.start(journal);
+    privileges = dropPrivileges(config.keepCapabilities, config.user);
   } catch (error) {
     await stop();
     throw error;
   }
   state = state === "starting" ? "running" : state;
-  logger.info({ address, version }, "serving");
+  logger.info({ address, version, ...privileges }, "serving");
   return { address, journal, stop };
 }
 

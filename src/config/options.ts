@@ -1,5 +1,5 @@
 import type { ValueType } from "./values.ts";
-import { absolutePath, choice, choices, integer, listenAddress, size } from "./values.ts";
+import { absolutePath, choice, choices, integer, listenAddress, size, userName } from "./values.ts";
 
 export const PROBE_NAMES = [
   "challenge_ack",
@@ -76,6 +76,17 @@ export const OPTIONS = {
     choice(["off", "on"]),
     "off",
     "Measure the run time of the BPF programs (two clock reads per run)",
+  ),
+  user: option(
+    userName,
+    "auto",
+    "Whom a daemon started as root becomes once all is attached (auto: tuplewatch if there is " +
+      "such a user, else nobody)",
+  ),
+  keepCapabilities: option(
+    choice(["needed", "none", "all"]),
+    "needed",
+    "What is kept then (needed: for other network namespaces, port holders and modules)",
   ),
   bpfDir: option(absolutePath("auto"), "auto", "Directory of the compiled BPF programs"),
   logLevel: option(

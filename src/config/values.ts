@@ -51,6 +51,13 @@ export function choices<const T extends string>(names: readonly T[]): ValueType<
   };
 }
 
+/** As useradd(8) allows them, and auto. */
+export const userName: ValueType<string> = {
+  placeholder: "NAME",
+  expected: "auto, or a user of /etc/passwd (root: do not change)",
+  parse: (text) => (/^[a-z_][a-z0-9_.-]{0,30}\$?$/i.test(text) ? text : undefined),
+};
+
 export function integer(min: number, max: number): ValueType<number> {
   return {
     placeholder: "N",
