@@ -23,6 +23,8 @@ export interface KernelStage {
   /** Part of the body of /status, or a promise of it; JSON-ready. */
   status(): unknown;
   ready(): Readiness;
+  /** Half a sentence. */
+  summary(): string;
   stop(): Promise<void>;
 }
 
@@ -40,6 +42,8 @@ export interface Daemon {
   /** `http://127.0.0.1:5961` or `unix:/run/tuplewatch.sock` */
   readonly address: string;
   readonly journal: Journal;
+  /** How it goes, in one line. */
+  summary(): string;
   /** Ends the streams, then everything else. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -101,7 +105,12 @@ export async function startDaemon(
   }
   state = state === "starting" ? "running" : state;
   logger.info({ address, version, ...privileges }, "serving");
-  return { address, journal, stop };
+  const summary = () => {
+    const active = findings.findings().filter(({ state: its }) => its === "active").length;
+    const events = `${journal.stats().appendedEvents} events, ${active} active findings`;
+    return `serving on ${address}: ${kernel?.summary() ?? "no probe"}; ${events}`;
+  };
+  return { address, journal, summary, stop };
 }
 
 function createFindings(

@@ -105,6 +105,11 @@ export class Watch implements KernelStage {
     return { ok: false, reason: "no probe is attached; see /status" };
   }
 
+  summary(): string {
+    const attached = this.#runs.filter((run) => run.attached !== undefined).length;
+    return `${attached} of ${this.#runs.length} probes attached`;
+  }
+
   /** Detaches, then reads what is left in the rings, so that nothing seen is lost. */
   async stop(): Promise<void> {
     clearInterval(this.#check);

@@ -95,9 +95,9 @@ export const OPTIONS = {
     "Least severe messages to log, to stderr",
   ),
   logFormat: option(
-    choice(["auto", "json", "pretty"]),
+    choice(["auto", "json", "pretty", "journal"]),
     "auto",
-    "How to log (auto is pretty on a terminal, JSON elsewhere)",
+    "How to log (auto: pretty on a terminal, journal for journald, else JSON)",
   ),
 } as const;
 

@@ -29,7 +29,7 @@ export const NEEDS: readonly Need[] = [
   {
     capability: "CAP_NET_ADMIN",
     toAttach: "attach to cgroups",
-    toRun: "read the kernel's conntrack statistics",
+    toRun: "read the kernel's conntrack statistics, where /proc/net/stat lacks them",
   },
   {
     capability: "CAP_SYS_ADMIN",
