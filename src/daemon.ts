@@ -9,7 +9,9 @@ import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import { listen } from "./serve/listen.ts";
 import { registerBuildInfo } from "./serve/metrics.ts";
-import { createServer, type Readiness, type TuplewatchServer } from "./serve/server.ts";
+import { SCHEMA_VERSION } from "./serve/schema-version.ts";
+import { createServer, type TuplewatchServer } from "./serve/server.ts";
+import type { JournalStatus, KernelStatus, Readiness } from "./serve/status.schema.ts";
 import { readVersion } from "./version.ts";
 
 /**
@@ -19,8 +21,8 @@ import { readVersion } from "./version.ts";
 export interface KernelStage {
   /** Resolves when all that this kernel permits is attached; rejects if nothing can work. */
   start(journal: Journal): Promise<void>;
-  /** Part of the body of /status, or a promise of it; JSON-ready. */
-  status(): unknown;
+  /** Part of the body of /status. */
+  status(): Promise<KernelStatus>;
   ready(): Readiness;
   stop(): Promise<void>;
 }
@@ -74,6 +76,7 @@ export async function startDaemon(
     ready: () => readiness(state, kernel),
     status: async () => ({
       version,
+      schema_version: SCHEMA_VERSION,
       started_at: startedAt.toISOString(),
       uptime_seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
       ready: readiness(state, kernel),
@@ -128,7 +131,7 @@ function readiness(state: State, kernel: KernelStage | undefined): Readiness {
   return state === "running" ? kernel.ready() : { ok: false, reason: REASONS[state] };
 }
 
-function journalStatus(journal: Journal): object {
+function journalStatus(journal: Journal): JournalStatus {
   const stats = journal.stats();
   return {
     events: stats.events,
