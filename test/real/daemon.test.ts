@@ -92,7 +92,7 @@ describe("the daemon and its kernel stage", () => {
     await (await startDaemon({ ...CONFIG, listen }, LOGGER)).stop();
   });
 
-  const moreThanSocketBuffersHold = { note: "x".repeat(2000) };
+  const moreThanSocketBuffersHold = { cgroup: { path: "x".repeat(2000) } };
   const openSilentStream = async (t: TestContext): Promise<[Daemon, Socket]> => {
     const daemon = await startDaemon({ ...CONFIG, journalBytes: 1 << 30 }, LOGGER);
     for (let i = 0; i < 40; i += 1) {
