@@ -26,7 +26,7 @@ export const KERNEL_STATUS: KernelStatus = {
   network_namespaces: [],
 };
 
-const STATUS: Status = {
+export const STATUS: Status = {
   version: "0.0.0",
   schema_version: "0.0",
   started_at: "2026-01-02T03:04:05.006Z",
