@@ -10,7 +10,9 @@ import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import { listen } from "./serve/listen.ts";
 import { registerBuildInfo } from "./serve/metrics.ts";
-import { createServer, type Readiness, type TuplewatchServer } from "./serve/server.ts";
+import { SCHEMA_VERSION } from "./serve/schema-version.ts";
+import { createServer, type TuplewatchServer } from "./serve/server.ts";
+import type { JournalStatus, KernelStatus, Readiness } from "./serve/status.schema.ts";
 import { readVersion } from "./version.ts";
 
 /**
@@ -20,8 +22,8 @@ import { readVersion } from "./version.ts";
 export interface KernelStage {
   /** Resolves when all that this kernel permits is attached; rejects if nothing can work. */
   start(journal: Journal): Promise<void>;
-  /** Part of the body of /status, or a promise of it; JSON-ready. */
-  status(): unknown;
+  /** Part of the body of /status. */
+  status(): Promise<KernelStatus>;
   ready(): Readiness;
   /** Half a sentence. */
   summary(): string;
@@ -80,6 +82,7 @@ export async function startDaemon(
     ready: () => readiness(state, kernel),
     status: async () => ({
       version,
+      schema_version: SCHEMA_VERSION,
       started_at: startedAt.toISOString(),
       uptime_seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
       ready: readiness(state, kernel),
@@ -141,7 +144,7 @@ function readiness(state: State, kernel: KernelStage | undefined): Readiness {
   return state === "running" ? kernel.ready() : { ok: false, reason: REASONS[state] };
 }
 
-function journalStatus(journal: Journal): object {
+function journalStatus(journal: Journal): JournalStatus {
   const stats = journal.stats();
   return {
     events: stats.events,

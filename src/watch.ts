@@ -19,7 +19,7 @@ import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.
 import { registerProgramMetrics } from "./pipeline/program-metrics.ts";
 import { PROBES } from "./probes/index.ts";
 import type { Probe } from "./probes/probe.ts";
-import type { Readiness } from "./serve/server.ts";
+import type { KernelStatus, ProbeStatus, Readiness } from "./serve/status.schema.ts";
 
 /** How often losses in the kernel are looked for, to tell readers of them, and new modules. */
 const CHECK_MS = 1000;
@@ -83,18 +83,21 @@ export class Watch implements KernelStage {
     }, CHECK_MS);
   }
 
-  async status(): Promise<object> {
-    const states = this.#states();
+  async status(): Promise<KernelStatus> {
     return {
       release: release(),
       libbpf: libbpfVersion(),
-      probes: this.#runs.map((run) => ({
-        probe: run.probe.name,
-        backend: run.attached?.backend.name ?? null,
-        passed_over: run.passedOver,
-        ...states.find(({ probe }) => probe === run.probe.name)?.conservation,
-      })),
+      probes: this.#runs.map((run) => this.#probeStatus(run)),
       ...(await namespaceStatus(this.#census)),
+    };
+  }
+
+  #probeStatus(run: ProbeRun): ProbeStatus {
+    return {
+      probe: run.probe.name,
+      backend: run.attached?.backend.name ?? null,
+      passed_over: run.passedOver,
+      ...this.#state(run).conservation,
     };
   }
 

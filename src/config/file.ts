@@ -6,7 +6,9 @@ import { fileKey, OPTION_NAMES, type OptionName } from "./options.ts";
 import type { Setting, Source } from "./setting.ts";
 
 /** A settings file is a few lines; anything larger is the wrong file. */
-const MAX_FILE_BYTES = 1024 * 1024;
+const MAX_FILE_BYTES = 64 * 1024;
+/** More mistakes than anybody reads at once. */
+const MAX_PROBLEMS = 20;
 
 /** Settings in a YAML file of `key: value` lines. Never throws: what is wrong is in `problems`. */
 export function readSettingsFile(path: string): Source<OptionName> {
@@ -27,10 +29,14 @@ export function readSettingsFile(path: string): Source<OptionName> {
 /** `path` is for messages only. */
 export function parseSettings(path: string, text: string): Source<OptionName> {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // Its own search for keys that are there twice compares each with each.
+  const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false };
+  const document = parseDocument(text, options);
   const lineOf = (offset: number) => `${path}:${lines.linePos(offset).line}`;
   if (document.errors.length > 0) {
-    const problems = document.errors.map((error) => `${lineOf(error.pos[0])}: ${error.message}`);
+    const problems = document.errors
+      .slice(0, MAX_PROBLEMS)
+      .map((error) => `${lineOf(error.pos[0])}: ${error.message}`);
     return { settings: new Map(), problems };
   }
   const root = document.contents;
@@ -50,18 +56,23 @@ function readPairs(
   const names = new Map(OPTION_NAMES.map((name) => [fileKey(name), name]));
   const settings = new Map<OptionName, Setting>();
   const problems: string[] = [];
+  const seen = new Set<string>();
   for (const { key, value } of pairs) {
+    if (problems.length === MAX_PROBLEMS) break;
     const keyText = isScalar(key) ? String(key.value) : String(key);
     const where = `${lineOf(key.range?.[0] ?? 0)}: ${keyText}`;
     const name = names.get(keyText);
     const text = valueText(value);
-    if (name === undefined) {
+    if (seen.has(keyText)) {
+      problems.push(`${where}: the key is there twice`);
+    } else if (name === undefined) {
       problems.push(`${where}: unknown key${suggestion(keyText, [...names.keys()])}`);
     } else if (text === undefined) {
       problems.push(`${where}: expected a single value or a list of names`);
     } else {
       settings.set(name, { text, where });
     }
+    seen.add(keyText);
   }
   return { settings, problems };
 }

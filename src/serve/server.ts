@@ -4,6 +4,7 @@ import type { Registry } from "prom-client";
 import { portReport } from "../enrich/port-report.ts";
 import type { Journal } from "../pipeline/journal.ts";
 import { acceptsGzip, negotiateFormat } from "./accept.ts";
+import type { ReadyBody } from "./answers.schema.ts";
 import { sendBody, sendJson } from "./body.ts";
 import { answerBrokenRequests, errorBody, HttpError } from "./errors.ts";
 import { type FindingRow, parseFindingQuery } from "./finding-query.ts";
@@ -11,21 +12,17 @@ import { createServeMetrics, registerJournalMetrics, type ServeMetrics } from ".
 import { oneAtATime } from "./one-at-a-time.ts";
 import { parsePortQuery } from "./port-query.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
+import type { Readiness, Status } from "./status.schema.ts";
 import { streamHeaders } from "./stream.ts";
 import { StreamHub } from "./stream-hub.ts";
-
-export interface Readiness {
-  readonly ok: boolean;
-  readonly reason?: string;
-}
 
 export interface ServerParts {
   readonly journal: Journal;
   readonly registry: Registry;
   readonly logger: Logger;
   readonly maxClients: number;
-  /** Body of /status, or a promise of it. */
-  readonly status: () => unknown;
+  /** Body of /status. */
+  readonly status: () => Promise<Status>;
   readonly ready: () => Readiness;
   /** Active findings and those closed that are still kept; none by default. */
   readonly findings?: () => readonly FindingRow[];
@@ -75,10 +72,19 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
   app.get("/healthz", async (_request, reply) => sendJson(reply, { status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const { ok, reason } = ready();
-    return ok
-      ? sendJson(reply, { status: "ready" })
-      : sendJson(reply.code(503), { status: "not_ready", reason });
+    return ok ? sendJson(reply, { status: "ready" }) : sendJson(reply.code(503), notReady(reason));
   });
+  app.get("/openapi.json", async (_request, reply) => sendJson(reply, await openApi()));
+}
+
+function notReady(reason: string | undefined): ReadyBody {
+  return { status: "not_ready", ...(reason !== undefined && { reason }) };
+}
+
+/** Loaded for the first who asks: schemas take some 20 MB, and most daemons are never asked. */
+async function openApi(): Promise<object> {
+  const { openApiDocument } = await import("./openapi.ts");
+  return openApiDocument();
 }
 
 function addFindings(app: FastifyInstance, { findings }: ServerParts): void {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
+import { getFindings } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import type { Attempts } from "../support/connects.ts";
 import { Netns } from "../support/netns.ts";
@@ -49,9 +50,8 @@ describe("findings, by the best backends of this kernel", () => {
     assert.equal((await daemon.done).code, 0);
   });
 
-  async function read(): Promise<FindingJson[]> {
-    const response = await fetch(`${daemon.url}/findings`);
-    return ((await response.json()) as { findings: FindingJson[] }).findings;
+  function read(): Promise<readonly FindingJson[]> {
+    return getFindings(daemon.url);
   }
 
   function one(kind: FindingKind, text: string): FindingJson {
