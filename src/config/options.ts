@@ -1,5 +1,14 @@
 import type { ValueType } from "./values.ts";
-import { absolutePath, choice, choices, integer, listenAddress, size } from "./values.ts";
+import {
+  absolutePath,
+  choice,
+  choices,
+  filePath,
+  hostList,
+  integer,
+  listenAddress,
+  size,
+} from "./values.ts";
 
 export const PROBE_NAMES = [
   "challenge_ack",
@@ -38,6 +47,26 @@ function option<T>(type: ValueType<T>, fallback: string, help: string): OptionSp
  */
 export const OPTIONS = {
   listen: option(listenAddress, "127.0.0.1:5961", "Address to serve HTTP on"),
+  webConfig: option(
+    filePath("none"),
+    "none",
+    "TLS and passwords, in the format of Prometheus' web.config.file",
+  ),
+  bearerTokenFile: option(
+    filePath("none"),
+    "none",
+    "Bearer tokens that clients may show, one a line, as they are or as sha256:HEX",
+  ),
+  allowUnauthenticated: option(
+    choice(["off", "on"]),
+    "off",
+    "Serve on other addresses than loopback without authentication",
+  ),
+  allowedHosts: option(
+    hostList,
+    "auto",
+    "Names that clients may use for this daemon (auto: on loopback only its own, else any)",
+  ),
   probes: option(choices(PROBE_NAMES), "all", "Probes to run"),
   backend: option(
     choice(["auto", ...BACKEND_NAMES]),

@@ -94,6 +94,27 @@ export function absolutePath<const F extends string>(fallback: F): ValueType<str
   };
 }
 
+/** `fallback` is accepted too and stands for no file. */
+export function filePath<const F extends string>(fallback: F): ValueType<string> {
+  return {
+    placeholder: "FILE",
+    expected: `the path of a file, or ${fallback}`,
+    parse: (text) => (text !== "" && !text.includes("\0") ? text : undefined),
+  };
+}
+
+/** Host names and addresses in lower case, without brackets. */
+export const hostList: ValueType<"any" | "auto" | readonly string[]> = {
+  placeholder: "LIST",
+  expected: "auto, any, or a comma-separated list of host names and addresses",
+  parse: (text) => {
+    if (text === "auto" || text === "any") return text;
+    const hosts = text.split(",").map((part) => part.trim().toLowerCase());
+    const plain = hosts.map((host) => host.replace(/^\[(.*)\]$/, "$1"));
+    return plain.every((host) => isIP(host) === 6 || isHost(host)) ? plain : undefined;
+  },
+};
+
 export const listenAddress: ValueType<ListenAddress> = {
   placeholder: "HOST:PORT",
   expected: "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, or unix:/PATH",
