@@ -7,6 +7,7 @@ import { portCensus } from "./findings/port-census.ts";
 import { readConntrackTable } from "./kernel/conntrack-stats.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
+import type { AccessSource } from "./serve/access/access-source.ts";
 import { listen } from "./serve/listen.ts";
 import { registerBuildInfo } from "./serve/metrics.ts";
 import { createServer, type Readiness, type TuplewatchServer } from "./serve/server.ts";
@@ -55,6 +56,7 @@ const STREAM_END_MS = 2000;
 export async function startDaemon(
   config: Config,
   logger: Logger,
+  access: AccessSource,
   createKernelStage?: KernelStageFactory,
 ): Promise<Daemon> {
   const registry = new Registry();
@@ -69,6 +71,7 @@ export async function startDaemon(
     journal,
     registry,
     logger,
+    access,
     maxClients: config.maxClients,
     findings: () => findings.findings(),
     ready: () => readiness(state, kernel),
@@ -82,11 +85,11 @@ export async function startDaemon(
       kernel: (await kernel?.status()) ?? null,
     }),
   });
-  const address = await listen(server.app, config.listen);
+  const address = await listen(server.app, config.listen, access.current.tls !== undefined);
   const stop = once(() => {
     state = "stopping";
     findings.stop();
-    return stopAll(server, journal, kernel);
+    return stopAll(server, access, journal, kernel);
   });
   try {
     findings.start();
@@ -147,12 +150,14 @@ function journalStatus(journal: Journal): object {
  */
 async function stopAll(
   { app, hub }: TuplewatchServer,
+  access: AccessSource,
   journal: Journal,
   kernel: KernelStage | undefined,
 ): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), STREAM_END_MS);
   await hub.endAll(STREAM_END_MS);
   await app.close();
+  access.close();
   clearTimeout(cut);
   await kernel?.stop();
   journal.close();

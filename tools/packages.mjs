@@ -19,5 +19,6 @@ export const packages = {
     ["python3", "raw packets for the faults that tests provoke"],
     ["util-linux", "setpriv and unshare"],
     ["libcap2-bin", "capsh"],
+    ["openssl", "certificates for the tests of TLS"],
   ],
 };

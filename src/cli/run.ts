@@ -3,6 +3,8 @@ import { ConfigError, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger } from "../logger.ts";
+import { AccessError, accessWarnings } from "../serve/access/access.ts";
+import { AccessSource } from "../serve/access/access-source.ts";
 import { ListenError } from "../serve/listen.ts";
 import type { Flags } from "./flags.ts";
 import { UsageError } from "./usage-error.ts";
@@ -17,7 +19,8 @@ export async function run(flags: Flags): Promise<void> {
   const config = settings(flags);
   const logger = await createLogger(config);
   dieLoudly(logger);
-  const starting = start(config, logger);
+  const access = openAccess(config, logger);
+  const starting = start(config, logger, access);
   stopOnSignals(starting, logger);
   try {
     await starting;
@@ -29,9 +32,9 @@ export async function run(flags: Flags): Promise<void> {
 }
 
 /** The kernel side is loaded only here: no other command needs it. */
-async function start(config: Config, logger: Logger): Promise<Daemon> {
+async function start(config: Config, logger: Logger, access: AccessSource): Promise<Daemon> {
   const { Watch } = await import("../watch.ts");
-  return startDaemon(config, logger, (context) => new Watch(context));
+  return startDaemon(config, logger, access, (context) => new Watch(context));
 }
 
 /** Errors that speak for themselves, without a stack. */
@@ -46,6 +49,16 @@ function settings({ configFile, ...flags }: Flags): ReturnType<typeof loadConfig
     return loadConfig({ flags, environment, ...(configFile !== undefined && { configFile }) });
   } catch (error) {
     throw error instanceof ConfigError ? new UsageError(error.problems) : error;
+  }
+}
+
+function openAccess(config: Config, logger: Logger): AccessSource {
+  try {
+    const access = new AccessSource(config, logger);
+    for (const warning of accessWarnings(config, access.current)) logger.warn(warning);
+    return access;
+  } catch (error) {
+    throw error instanceof AccessError ? new UsageError(error.problems) : error;
   }
 }
 

@@ -10,13 +10,18 @@ export class ListenError extends Error {
 }
 
 /**
- * Binds and listens. Returns the address as a client writes it: `http://127.0.0.1:5961` or
- * `unix:/run/tuplewatch.sock`.
+ * Binds and listens. Returns the address as a client writes it: `http://127.0.0.1:5961`,
+ * `https://...` where `secure`, or `unix:/run/tuplewatch.sock`.
  * @throws ListenError
  */
-export async function listen(app: FastifyInstance, address: ListenAddress): Promise<string> {
+export async function listen(
+  app: FastifyInstance,
+  address: ListenAddress,
+  secure = false,
+): Promise<string> {
   try {
-    return await bind(app, address);
+    const url = await bind(app, address);
+    return secure ? url.replace(/^http:/, "https:") : url;
   } catch (error) {
     throw new ListenError(describe(address, error), { cause: error });
   }

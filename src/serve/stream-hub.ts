@@ -6,6 +6,9 @@ import { EventStream, type StreamContext, type StreamStyle } from "./stream.ts";
 /** Seconds after which a refused client may try again. */
 const RETRY_AFTER_S = 5;
 
+/** A client that takes no byte for so long, not even the signs of life, is gone or stuck. */
+const STALLED_MS = 300_000;
+
 /** All open streams. */
 export class StreamHub {
   readonly #context: StreamContext;
@@ -36,6 +39,7 @@ export class StreamHub {
 
   /** Streams to `response` until either side ends; call `admit` before. */
   open(response: ServerResponse, style: StreamStyle, query: EventQuery): void {
+    response.setTimeout(STALLED_MS);
     const stream = new EventStream(response, style, query, this.#context);
     this.#streams.add(stream);
     this.#context.metrics.clients.set(this.#streams.size);
