@@ -53,7 +53,7 @@ export interface TuplewatchServer {
 const HEARTBEAT_MS = 15_000;
 
 /** Connections beyond the streams: scrapes and the like, and those that have asked nothing yet. */
-const SPARE_CONNECTIONS = 1024;
+const SPARE_CONNECTIONS = 2048;
 
 const MAX_SCRAPES = 8;
 
