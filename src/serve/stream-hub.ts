@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import { HttpError } from "./errors.ts";
 import type { EventQuery } from "./query.ts";
 import { EventStream, type StreamContext, type StreamStyle } from "./stream.ts";
+import { Turns } from "./turns.ts";
 
 /** Seconds after which a refused client may try again. */
 const RETRY_AFTER_S = 5;
@@ -17,8 +18,8 @@ export class StreamHub {
   #closing = false;
   #emptied = () => {};
 
-  constructor(context: StreamContext, maxClients: number) {
-    this.#context = context;
+  constructor(context: Omit<StreamContext, "turns">, maxClients: number) {
+    this.#context = { ...context, turns: new Turns() };
     this.#maxClients = maxClients;
   }
 
