@@ -51,7 +51,7 @@ const NOW: Row = {
     }),
     cost({
       title: "Connects without a port",
-      description: "connect() calls that failed because no local port was free.",
+      description: "Calls of connect() that failed because no local port was free.",
       unit: UNIT.number,
       runbook: "TuplewatchLocalPortExhaustion",
       expr: inRange(CONNECTS, NO_PORT),
