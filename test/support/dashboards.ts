@@ -33,7 +33,7 @@ export interface Rule {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-export interface RuleGroups {
+interface RuleGroups {
   readonly groups: readonly { readonly name: string; readonly rules: readonly Rule[] }[];
 }
 
@@ -49,12 +49,9 @@ export function readPanels(name: string): Panel[] {
   return panels.filter(({ type }) => type !== "row");
 }
 
-export function readRules(): RuleGroups {
-  return parse(readFileSync(RULES_FILE, "utf8")) as RuleGroups;
-}
-
 export function allRules(): Rule[] {
-  return readRules().groups.flatMap(({ rules }) => rules);
+  const { groups } = parse(readFileSync(RULES_FILE, "utf8")) as RuleGroups;
+  return groups.flatMap(({ rules }) => rules);
 }
 
 /** What Grafana puts in the place of its variables, with a scrape every `scrapeSeconds`. */

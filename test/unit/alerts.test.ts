@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
-import { stringify } from "yaml";
+import { describe, it } from "node:test";
 import { FINDING_KINDS } from "../../src/findings/finding.ts";
-import { allRules, RULES_FILE, type Rule, readRules } from "../support/dashboards.ts";
+import { allRules, RULES_FILE } from "../support/dashboards.ts";
 import { promtool } from "../support/prometheus.ts";
 
 const TESTS = "dashboards/alerts/tests";
@@ -31,6 +29,14 @@ describe("an alert rule", () => {
     }
   });
 
+  // promtool does not ask whether a rule has a test.
+  it("is expected to fire in one of its tests", () => {
+    const text = testFiles.map((path) => readFileSync(path, "utf8")).join("\n");
+    for (const { alert } of allRules()) {
+      assert.match(text, new RegExp(`^ +- labels: .*alertname="${alert}"`, "m"));
+    }
+  });
+
   for (const { alert, annotations, labels, for: waits } of allRules()) {
     it(`${alert} has severity, texts and runbook`, () => {
       assert.match(labels.severity ?? "", /^(critical|warning)$/);
@@ -39,41 +45,6 @@ describe("an alert rule", () => {
       assert.match(annotations.description ?? "", /\.$/);
       const url = `https://tuplewatch.example/runbooks/${alert}.md`;
       assert.equal(annotations.runbook_url, url);
-    });
-  }
-});
-
-describe("the tests of the alert rules", () => {
-  const directory = mkdtempSync(join(tmpdir(), "alerts-"));
-  after(() => rmSync(directory, { recursive: true }));
-  cpSync(TESTS, join(directory, "tests"), { recursive: true });
-
-  /** Runs them with one rule changed. */
-  async function passWith(changed: string, change: (rule: Rule) => Rule): Promise<boolean> {
-    const groups = readRules().groups.map(({ name, rules }) => ({
-      name,
-      rules: rules.map((rule) => (rule.alert === changed ? change(rule) : rule)),
-    }));
-    writeFileSync(join(directory, "tuplewatch.rules.yaml"), stringify({ groups }));
-    const files = readdirSync(join(directory, "tests")).map((n) => join(directory, "tests", n));
-    return (await promtool(["test", "rules", ...files])).code === 0;
-  }
-
-  it("pass with the rules read and written", async () => {
-    assert.ok(await passWith("", (rule) => rule));
-  });
-
-  for (const { alert, expr, for: waits } of allRules()) {
-    it(`see that ${alert} never fires, or always, or at once`, async () => {
-      const never = { expr: `(${expr}) and vector(1) > 1` };
-      assert.equal(await passWith(alert, (rule) => ({ ...rule, ...never })), false, "never");
-      const always = expr.replace(/> [\d.]+$|== 0$/, ">= 0");
-      if (always !== expr) {
-        const changed = await passWith(alert, (rule) => ({ ...rule, expr: always }));
-        assert.equal(changed, false, "always");
-      }
-      if (waits === "0s") return;
-      assert.equal(await passWith(alert, (rule) => ({ ...rule, for: "0s" })), false, "at once");
     });
   }
 });
