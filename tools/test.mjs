@@ -54,7 +54,6 @@ if (!args.includes("--guests")) {
     "format-check",
   ]);
   step("generated code", node, ["build/src/probes/gen.js", "--check"]);
-  step("generated dashboards and tables", node, ["build/dashboards/src/main.js", "--check"]);
   const files = testFiles(
     "src/libbpf-ts/build/test",
     "build/test/unit",
