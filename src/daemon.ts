@@ -5,12 +5,15 @@ import { FindingEngine } from "./findings/engine.ts";
 import { registerFindingMetrics } from "./findings/metrics.ts";
 import { portCensus } from "./findings/port-census.ts";
 import { readConntrackTable } from "./kernel/conntrack-stats.ts";
+import { dropPrivileges, type Privileges } from "./kernel/privileges.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import type { AccessSource } from "./serve/access/access-source.ts";
-import { listen } from "./serve/listen.ts";
+import { boundTo, listen } from "./serve/listen.ts";
 import { registerBuildInfo } from "./serve/metrics.ts";
-import { createServer, type Readiness, type TuplewatchServer } from "./serve/server.ts";
+import { SCHEMA_VERSION } from "./serve/schema-version.ts";
+import { createServer, type TuplewatchServer } from "./serve/server.ts";
+import type { JournalStatus, KernelStatus, Readiness } from "./serve/status.schema.ts";
 import { readVersion } from "./version.ts";
 
 /**
@@ -20,9 +23,11 @@ import { readVersion } from "./version.ts";
 export interface KernelStage {
   /** Resolves when all that this kernel permits is attached; rejects if nothing can work. */
   start(journal: Journal): Promise<void>;
-  /** Part of the body of /status, or a promise of it; JSON-ready. */
-  status(): unknown;
+  /** Part of the body of /status. */
+  status(): Promise<KernelStatus>;
   ready(): Readiness;
+  /** Half a sentence. */
+  summary(): string;
   stop(): Promise<void>;
 }
 
@@ -40,6 +45,8 @@ export interface Daemon {
   /** `http://127.0.0.1:5961` or `unix:/run/tuplewatch.sock` */
   readonly address: string;
   readonly journal: Journal;
+  /** How it goes, in one line. */
+  summary(): string;
   /** Ends the streams, then everything else. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -67,6 +74,7 @@ export async function startDaemon(
   registerBuildInfo(registry, version);
   const startedAt = new Date();
   let state: State = "starting";
+  let privileges: Privileges | undefined;
   const server = createServer({
     journal,
     registry,
@@ -77,15 +85,18 @@ export async function startDaemon(
     ready: () => readiness(state, kernel),
     status: async () => ({
       version,
+      schema_version: SCHEMA_VERSION,
       started_at: startedAt.toISOString(),
       uptime_seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
       ready: readiness(state, kernel),
       journal: journalStatus(journal),
       stream_clients: server.hub.size,
+      privileges: privileges ?? null,
       kernel: (await kernel?.status()) ?? null,
     }),
   });
   const address = await listen(server.app, config.listen, access.current.tls !== undefined);
+  if (config.listen.kind === "systemd") await learnAddress(server, access);
   const stop = once(() => {
     state = "stopping";
     findings.stop();
@@ -94,13 +105,30 @@ export async function startDaemon(
   try {
     findings.start();
     await kernel?.start(journal);
+    privileges = dropPrivileges(config.keepCapabilities, config.user);
   } catch (error) {
     await stop();
     throw error;
   }
   state = state === "starting" ? "running" : state;
-  logger.info({ address, version }, "serving");
-  return { address, journal, stop };
+  logger.info({ address, version, ...privileges }, "serving");
+  const summary = () => {
+    const active = findings.findings().filter(({ state: its }) => its === "active").length;
+    const events = `${journal.stats().appendedEvents} events, ${active} active findings`;
+    return `serving on ${address}: ${kernel?.summary() ?? "no probe"}; ${events}`;
+  };
+  return { address, journal, summary, stop };
+}
+
+/** Nothing is answered before: the rules about the address are for the one that was handed over. */
+async function learnAddress({ app }: TuplewatchServer, access: AccessSource): Promise<void> {
+  try {
+    access.handedOver(boundTo(app));
+  } catch (error) {
+    await app.close();
+    access.close();
+    throw error;
+  }
 }
 
 function createFindings(
@@ -131,7 +159,7 @@ function readiness(state: State, kernel: KernelStage | undefined): Readiness {
   return state === "running" ? kernel.ready() : { ok: false, reason: REASONS[state] };
 }
 
-function journalStatus(journal: Journal): object {
+function journalStatus(journal: Journal): JournalStatus {
   const stats = journal.stats();
   return {
     events: stats.events,

@@ -3,9 +3,10 @@ import { ConfigError, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger } from "../logger.ts";
-import { AccessError, accessWarnings } from "../serve/access/access.ts";
+import { AccessError } from "../serve/access/access.ts";
 import { AccessSource } from "../serve/access/access-source.ts";
 import { ListenError } from "../serve/listen.ts";
+import { ServiceManager } from "../supervise/service-manager.ts";
 import type { Flags } from "./flags.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -20,10 +21,12 @@ export async function run(flags: Flags): Promise<void> {
   const logger = await createLogger(config);
   dieLoudly(logger);
   const access = openAccess(config, logger);
+  const manager = ServiceManager.find(process.env);
   const starting = start(config, logger, access);
-  stopOnSignals(starting, logger);
+  stopOnSignals(starting, logger, manager);
   try {
-    await starting;
+    const daemon = await starting;
+    manager?.ready(() => daemon.summary());
   } catch (error) {
     const expected = isForTheUser(error);
     logger.fatal(expected ? {} : { err: error }, expected ? error.message : "cannot start");
@@ -39,7 +42,7 @@ async function start(config: Config, logger: Logger, access: AccessSource): Prom
 
 /** Errors that speak for themselves, without a stack. */
 function isForTheUser(error: unknown): error is Error {
-  const names = ["BpfError", "StartError"];
+  const names = ["AccessError", "BpfError", "StartError"];
   return error instanceof ListenError || (error instanceof Error && names.includes(error.name));
 }
 
@@ -55,7 +58,7 @@ function settings({ configFile, ...flags }: Flags): ReturnType<typeof loadConfig
 function openAccess(config: Config, logger: Logger): AccessSource {
   try {
     const access = new AccessSource(config, logger);
-    for (const warning of accessWarnings(config, access.current)) logger.warn(warning);
+    access.warn();
     return access;
   } catch (error) {
     throw error instanceof AccessError ? new UsageError(error.problems) : error;
@@ -72,7 +75,11 @@ function dieLoudly(logger: Logger): void {
   }
 }
 
-function stopOnSignals(starting: Promise<Daemon>, logger: Logger): void {
+function stopOnSignals(
+  starting: Promise<Daemon>,
+  logger: Logger,
+  manager: ServiceManager | undefined,
+): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals) => {
     if (stopping) {
@@ -81,6 +88,7 @@ function stopOnSignals(starting: Promise<Daemon>, logger: Logger): void {
     }
     stopping = true;
     logger.info({ signal }, "stopping");
+    manager?.stopping();
     void stop(starting, logger);
   };
   process.on("SIGTERM", onSignal);

@@ -3,7 +3,10 @@ import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } fro
 import { reasonOf } from "../errno.ts";
 
 /** Files of settings are a few lines; anything larger is the wrong file. */
-const MAX_FILE_BYTES = 1024 * 1024;
+const MAX_FILE_BYTES = 64 * 1024;
+
+/** More mistakes than anybody reads at once. */
+export const MAX_PROBLEMS = 20;
 
 /** One `key: value` of a mapping. */
 export interface YamlEntry {
@@ -45,10 +48,12 @@ export function readYamlFile(path: string, what: string, options: YamlOptions = 
 /** `path` is for messages only. */
 export function parseYaml(path: string, text: string, { secret }: YamlOptions = {}): YamlFile {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // Its own search for keys that are there twice compares each with each.
+  const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false };
+  const document = parseDocument(text, options);
   const lineOf = (offset: number) => `${path}:${lines.linePos(offset).line}`;
   if (document.errors.length > 0) {
-    const problems = document.errors.map(({ pos, code, message }) => {
+    const problems = document.errors.slice(0, MAX_PROBLEMS).map(({ pos, code, message }) => {
       return `${lineOf(pos[0])}: ${secret ? `not valid YAML (${code})` : message}`;
     });
     return { entries: [], problems };
@@ -69,6 +74,17 @@ export function scalarText(node: unknown): string | undefined {
     return undefined;
   }
   return typeof node.value === "number" ? (node.source ?? String(node.value)) : String(node.value);
+}
+
+/** The entries whose keys are there once; of the others all but the first go to `problems`. */
+export function withoutTwins(entries: readonly YamlEntry[], problems: string[]): YamlEntry[] {
+  const seen = new Set<string>();
+  return entries.filter(({ key, where }) => {
+    const isTwin = seen.has(key);
+    if (isTwin && problems.length < MAX_PROBLEMS) problems.push(`${where}: the key is there twice`);
+    seen.add(key);
+    return !isTwin;
+  });
 }
 
 function entriesOf(

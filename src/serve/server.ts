@@ -6,6 +6,7 @@ import type { Journal } from "../pipeline/journal.ts";
 import { acceptsGzip, negotiateFormat } from "./accept.ts";
 import type { AccessSource } from "./access/access-source.ts";
 import { Guard } from "./access/guard.ts";
+import type { ReadyBody } from "./answers.schema.ts";
 import { atMost } from "./at-most.ts";
 import { sendBody, sendJson } from "./body.ts";
 import { addRequestChecks } from "./checks.ts";
@@ -22,13 +23,9 @@ import {
 } from "./metrics.ts";
 import { parsePortQuery } from "./port-query.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
+import type { Readiness, Status } from "./status.schema.ts";
 import { streamHeaders } from "./stream.ts";
 import { StreamHub } from "./stream-hub.ts";
-
-export interface Readiness {
-  readonly ok: boolean;
-  readonly reason?: string;
-}
 
 export interface ServerParts {
   readonly journal: Journal;
@@ -36,8 +33,8 @@ export interface ServerParts {
   readonly logger: Logger;
   readonly maxClients: number;
   readonly access: AccessSource;
-  /** Body of /status, or a promise of it. */
-  readonly status: () => unknown;
+  /** Body of /status. */
+  readonly status: () => Promise<Status>;
   readonly ready: () => Readiness;
   /** Active findings and those closed that are still kept; none by default. */
   readonly findings?: () => readonly FindingRow[];
@@ -99,10 +96,19 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
   app.get("/healthz", async (_request, reply) => sendJson(reply, { status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const { ok, reason } = ready();
-    return ok
-      ? sendJson(reply, { status: "ready" })
-      : sendJson(reply.code(503), { status: "not_ready", reason });
+    return ok ? sendJson(reply, { status: "ready" }) : sendJson(reply.code(503), notReady(reason));
   });
+  app.get("/openapi.json", async (_request, reply) => sendJson(reply, await openApi()));
+}
+
+function notReady(reason: string | undefined): ReadyBody {
+  return { status: "not_ready", ...(reason !== undefined && { reason }) };
+}
+
+/** Loaded for the first who asks: schemas take some 20 MB, and most daemons are never asked. */
+async function openApi(): Promise<object> {
+  const { openApiDocument } = await import("./openapi.ts");
+  return openApiDocument();
 }
 
 function addFindings(app: FastifyInstance, { findings }: ServerParts): void {

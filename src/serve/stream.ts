@@ -3,9 +3,11 @@ import type { TuplewatchEvent } from "../pipeline/batch.ts";
 import { encodeEvents, type StreamFormat } from "../pipeline/encoding.ts";
 import type { Journal } from "../pipeline/journal.ts";
 import type { JournalReader, ReadStart, ReadStep } from "../pipeline/journal-reader.ts";
+import type { EndOfStream } from "./answers.schema.ts";
 import type { ServeMetrics } from "./metrics.ts";
 import { type Piece, type PieceLimits, takePiece } from "./piece.ts";
 import type { EventQuery } from "./query.ts";
+import { SCHEMA_VERSION, SCHEMA_VERSION_HEADER } from "./schema-version.ts";
 import { gzipOutput, plainOutput, type StreamOutput } from "./stream-output.ts";
 import type { Turns } from "./turns.ts";
 
@@ -40,6 +42,7 @@ export function streamHeaders({ format, gzip }: StreamStyle): Record<string, str
   return {
     "content-type": CONTENT_TYPES[format],
     "cache-control": "no-store",
+    [SCHEMA_VERSION_HEADER]: SCHEMA_VERSION,
     vary: "accept, accept-encoding",
     ...(gzip && { "content-encoding": "gzip" }),
   };
@@ -92,13 +95,14 @@ export class EventStream {
   }
 
   /** Ends after the events written so far; they are whole lines. */
-  end(reason: "complete" | "shutdown"): void {
+  end(reason: EndOfStream["reason"]): void {
     if (this.#ended) {
       return;
     }
     this.#release();
     if (this.#style.format === "sse") {
-      this.#output.end(`event: end\ndata: ${JSON.stringify({ type: "end", reason })}\n\n`);
+      const last: EndOfStream = { type: "end", reason };
+      this.#output.end(`event: end\ndata: ${JSON.stringify(last)}\n\n`);
     } else {
       this.#output.end();
     }

@@ -13,7 +13,7 @@ import {
 import type { Journal } from "../../src/pipeline/journal.ts";
 import { curl } from "../support/commands.ts";
 import { accountedFor, connectBatch, parseNdjson } from "../support/events.ts";
-import { accessOf, until } from "../support/server.ts";
+import { accessOf, KERNEL_STATUS, until } from "../support/server.ts";
 
 const LOGGER = pino({ level: "silent" });
 const CONFIG = { ...defaultConfig(), listen: { kind: "tcp", host: "127.0.0.1", port: 0 } } as const;
@@ -22,8 +22,9 @@ const CONFIG = { ...defaultConfig(), listen: { kind: "tcp", host: "127.0.0.1", p
 function stageOf(parts: Partial<KernelStage>): KernelStage {
   return {
     start: async () => {},
-    status: () => ({ probes: [] }),
+    status: async () => KERNEL_STATUS,
     ready: () => ({ ok: true }),
+    summary: () => "a test",
     stop: async () => {},
     ...parts,
   };
@@ -47,7 +48,7 @@ describe("the daemon and its kernel stage", () => {
     const get = async (path: string) => (await curl(daemon.address + path).done).stdout;
     assert.equal(parseNdjson(await get("/events?follow=false")).length, 2);
     const status = JSON.parse(await get("/status"));
-    assert.deepEqual(status.kernel, { probes: [] });
+    assert.deepEqual(status.kernel, KERNEL_STATUS);
     assert.equal(status.journal.next_seq, 3);
     assert.match(await get("/metrics"), /^tuplewatch_probe_attached 1$/m);
   });
@@ -92,7 +93,7 @@ describe("the daemon and its kernel stage", () => {
     await (await startDaemon({ ...CONFIG, listen }, LOGGER, accessOf())).stop();
   });
 
-  const moreThanSocketBuffersHold = { note: "x".repeat(2000) };
+  const moreThanSocketBuffersHold = { cgroup: { path: "x".repeat(2000) } };
   const openSilentStream = async (t: TestContext): Promise<[Daemon, Socket]> => {
     const daemon = await startDaemon({ ...CONFIG, journalBytes: 1 << 30 }, LOGGER, accessOf());
     for (let i = 0; i < 40; i += 1) {

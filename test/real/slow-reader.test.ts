@@ -26,7 +26,7 @@ function openSilentClient(t: TestContext, port: number, path: string, gzip = fal
 /** No compressor makes these small. */
 function noisyBatch(count: number): ObjectBatch {
   const events = Array.from({ length: count }, () =>
-    connectEvent(1, { noise: randomBytes(150).toString("base64") }),
+    connectEvent(1, { cgroup: { path: randomBytes(150).toString("base64") } }),
   );
   return new ObjectBatch("connect", events, count * 1000);
 }

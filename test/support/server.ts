@@ -8,6 +8,7 @@ import type { AccessConfig } from "../../src/serve/access/access.ts";
 import { AccessSource } from "../../src/serve/access/access-source.ts";
 import { registerBuildInfo } from "../../src/serve/metrics.ts";
 import { createServer, type ServerParts, type TuplewatchServer } from "../../src/serve/server.ts";
+import type { KernelStatus, Status } from "../../src/serve/status.schema.ts";
 
 export interface TestServer {
   readonly journal: Journal;
@@ -20,6 +21,34 @@ export interface TestServer {
   /** The sum of a metric over its labels. */
   total(metric: string): Promise<number>;
 }
+
+export const KERNEL_STATUS: KernelStatus = {
+  release: "6.12.0",
+  libbpf: "1.1",
+  probes: [],
+  namespace_census: { age_seconds: null, duration_seconds: null, failures: 0, left_out: 0 },
+  network_namespaces: [],
+};
+
+export const STATUS: Status = {
+  version: "0.0.0",
+  schema_version: "0.0",
+  started_at: "2026-01-02T03:04:05.006Z",
+  uptime_seconds: 0,
+  ready: { ok: true },
+  journal: {
+    events: 0,
+    bytes: 0,
+    view_bytes: 0,
+    appended: 0,
+    evicted: 0,
+    oldest_seq: 1,
+    next_seq: 1,
+  },
+  stream_clients: 0,
+  privileges: null,
+  kernel: null,
+};
 
 export const ROOMY: JournalLimits = { maxEvents: 1_000_000, maxBytes: 1 << 30 };
 
@@ -61,7 +90,7 @@ export async function startServer(
     maxClients: 64,
     access: accessOf(),
     ready: () => ({ ok: true }),
-    status: () => ({ test: true }),
+    status: async () => STATUS,
     ...parts,
   });
   await app.listen({ host: "127.0.0.1", port: 0 });

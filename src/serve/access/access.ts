@@ -65,13 +65,15 @@ export function authenticates({ web, tokens }: Access): boolean {
 
 /** What a cautious administrator would like to know, one line each. */
 export function accessWarnings(config: AccessConfig, access: Access): string[] {
-  if (isLoopback(config.listen)) return [];
+  if (config.listen.kind === "systemd" || isLoopback(config.listen)) return [];
   const where = formatListen(config.listen);
   if (!authenticates(access)) return [`everybody who can reach ${where} can read everything`];
   return access.tls === undefined ? [`passwords and tokens travel to ${where} without TLS`] : [];
 }
 
-function unprotected(config: AccessConfig, access: Access): string[] {
+/** Why `access` does not do for the address; a socket that is handed over is asked about later. */
+export function unprotected(config: AccessConfig, access: Access): string[] {
+  if (config.listen.kind === "systemd") return [];
   if (isLoopback(config.listen) || authenticates(access)) return [];
   if (config.allowUnauthenticated === "on") return [];
   const where = formatListen(config.listen);
