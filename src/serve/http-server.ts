@@ -13,7 +13,6 @@ const KEEP_ALIVE_MS = 72_000;
 
 const OPTIONS: ServerOptions = {
   maxHeaderSize: 16 * 1024,
-  headersTimeout: HEADERS_MS,
   requestTimeout: REQUEST_MS,
   keepAliveTimeout: KEEP_ALIVE_MS,
   connectionsCheckingInterval: 1000,
@@ -21,17 +20,23 @@ const OPTIONS: ServerOptions = {
   requireHostHeader: false,
 };
 
+export interface HttpServerParts {
+  readonly access: AccessSource;
+  readonly connections: Connections;
+  readonly headersMs?: number;
+}
+
 /** An HTTP server, with TLS if the access rules have it, whose connections are bounded. */
 export function createHttpServer(
   handler: RequestListener,
-  access: AccessSource,
-  connections: Connections,
+  { access, connections, headersMs = HEADERS_MS }: HttpServerParts,
 ): Server {
   const { tls } = access.current;
+  const options = { ...OPTIONS, headersTimeout: headersMs };
   const server =
     tls === undefined
-      ? createServer(OPTIONS, handler)
-      : createSecureServer({ ...OPTIONS, ...tls }, handler);
+      ? createServer(options, handler)
+      : createSecureServer({ ...options, ...tls }, handler);
   if (tls !== undefined) {
     access.onChange((changed) => {
       if (changed.tls !== undefined && "setSecureContext" in server) {

@@ -40,6 +40,10 @@ export interface ServerParts {
   readonly findings?: () => readonly FindingRow[];
   /** Idle streams get a sign of life this often; 15,000 by default. */
   readonly heartbeatMs?: number;
+  /** Connections that ask nothing are kept for this long at most; 10,000 by default. */
+  readonly headersMs?: number;
+  /** At most; by default as many as streams and file descriptors suggest. */
+  readonly maxConnections?: number;
 }
 
 export interface TuplewatchServer {
@@ -61,11 +65,12 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   registerJournalMetrics(registry, journal);
   const heartbeatMs = parts.heartbeatMs ?? HEARTBEAT_MS;
   const hub = new StreamHub({ journal, metrics, heartbeatMs }, maxClients);
-  const limit = Math.min(maxClients + SPARE_CONNECTIONS, connectionsThatFit());
+  const fitting = Math.min(maxClients + SPARE_CONNECTIONS, connectionsThatFit());
+  const limit = parts.maxConnections ?? fitting;
   const connections = new Connections(limit, () => metrics.cut.inc());
   registerConnections(registry, connections);
   const app = fastify({
-    serverFactory: (handler) => createHttpServer(handler, parts.access, connections),
+    serverFactory: (handler) => createHttpServer(handler, { ...parts, connections }),
     forceCloseConnections: "idle",
     clientErrorHandler: answerBrokenRequests,
     frameworkErrors: (error, _request, reply) => {

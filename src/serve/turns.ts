@@ -1,5 +1,5 @@
 /** So long may streams keep the process from everything else. */
-const STRETCH_MS = 8;
+const STRETCH_MS = 4;
 
 /**
  * Shares the process among the streams and with all the rest: whoever has something to do gets its

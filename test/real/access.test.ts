@@ -230,6 +230,40 @@ describe("a daemon on other addresses", () => {
   });
 });
 
+/** Hands over a socket as a service manager does (sd_listen_fds(3)), and becomes the command. */
+const HAND_OVER = `
+import os, socket, sys
+listener = socket.socket()
+listener.bind((sys.argv[1], 0))
+listener.listen()
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execvp(sys.argv[2], sys.argv[2:])
+`;
+
+describe("a daemon that is handed a socket", () => {
+  const startOn = (address: string, ...args: string[]) => {
+    const wrapper = ["python3", "-c", HAND_OVER, address];
+    const all = ["--backend", "counters", "--listen", "systemd", ...args];
+    return startDaemonProcess(all, { wrapper });
+  };
+
+  it("knows its address and goes by it", async () => {
+    const daemon = await startOn("127.0.0.1");
+    assert.equal((await get(`${daemon.url}/healthz`)).status, 200);
+    assert.equal((await get(`${daemon.url}/healthz`, "--header", "Host: evil")).status, 403);
+    await stop(daemon);
+  });
+
+  it("ends if others can reach it without authentication", async () => {
+    await assert.rejects(startOn("0.0.0.0"), /cannot serve on 0\.0\.0\.0:\d+ without authentica/);
+    const daemon = await startOn("0.0.0.0", "--allow-unauthenticated", "on");
+    assert.match(daemon.stderr(), /everybody who can reach 0\.0\.0\.0:\d+ can read everything/);
+    await stop(daemon);
+  });
+});
+
 describe("wrong files", () => {
   it("are told all at once, with their places and without their secrets", async () => {
     const webConfig = file(

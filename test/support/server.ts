@@ -17,6 +17,7 @@ export interface TestServer {
   readonly url: string;
   readonly app: TuplewatchServer["app"];
   readonly hub: TuplewatchServer["hub"];
+  readonly registry: Registry;
   /** The sum of a metric over its labels. */
   total(metric: string): Promise<number>;
 }
@@ -106,6 +107,7 @@ export async function startServer(
     url: `http://127.0.0.1:${port}`,
     app,
     hub,
+    registry,
     total: async (metric) => {
       const values = (await registry.getSingleMetric(metric)?.get())?.values ?? [];
       return values.reduce((sum, { value }) => sum + value, 0);
