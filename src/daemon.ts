@@ -5,6 +5,7 @@ import { FindingEngine } from "./findings/engine.ts";
 import { registerFindingMetrics } from "./findings/metrics.ts";
 import { portCensus } from "./findings/port-census.ts";
 import { readConntrackTable } from "./kernel/conntrack-stats.ts";
+import { dropPrivileges, type Privileges } from "./kernel/privileges.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import { listen } from "./serve/listen.ts";
@@ -24,6 +25,8 @@ export interface KernelStage {
   /** Part of the body of /status. */
   status(): Promise<KernelStatus>;
   ready(): Readiness;
+  /** Half a sentence. */
+  summary(): string;
   stop(): Promise<void>;
 }
 
@@ -41,6 +44,8 @@ export interface Daemon {
   /** `http://127.0.0.1:5961` or `unix:/run/tuplewatch.sock` */
   readonly address: string;
   readonly journal: Journal;
+  /** How it goes, in one line. */
+  summary(): string;
   /** Ends the streams, then everything else. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -67,6 +72,7 @@ export async function startDaemon(
   registerBuildInfo(registry, version);
   const startedAt = new Date();
   let state: State = "starting";
+  let privileges: Privileges | undefined;
   const server = createServer({
     journal,
     registry,
@@ -82,6 +88,7 @@ export async function startDaemon(
       ready: readiness(state, kernel),
       journal: journalStatus(journal),
       stream_clients: server.hub.size,
+      privileges: privileges ?? null,
       kernel: (await kernel?.status()) ?? null,
     }),
   });
@@ -94,13 +101,19 @@ export async function startDaemon(
   try {
     findings.start();
     await kernel?.start(journal);
+    privileges = dropPrivileges(config.keepCapabilities, config.user);
   } catch (error) {
     await stop();
     throw error;
   }
   state = state === "starting" ? "running" : state;
-  logger.info({ address, version }, "serving");
-  return { address, journal, stop };
+  logger.info({ address, version, ...privileges }, "serving");
+  const summary = () => {
+    const active = findings.findings().filter(({ state: its }) => its === "active").length;
+    const events = `${journal.stats().appendedEvents} events, ${active} active findings`;
+    return `serving on ${address}: ${kernel?.summary() ?? "no probe"}; ${events}`;
+  };
+  return { address, journal, summary, stop };
 }
 
 function createFindings(

@@ -71,4 +71,10 @@ if (!args.includes("--guests")) {
 }
 if (!args.includes("--host")) {
   step("tests in guests, on each kernel of the matrix", node, ["build/test/vm/run.js", "--all"]);
+  step("tests with systemd, in a guest", node, [
+    "build/test/vm/run.js",
+    "--kernel",
+    "6.12",
+    "--systemd",
+  ]);
 }

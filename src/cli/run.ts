@@ -4,6 +4,7 @@ import type { Config } from "../config/options.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger } from "../logger.ts";
 import { ListenError } from "../serve/listen.ts";
+import { ServiceManager } from "../supervise/service-manager.ts";
 import type { Flags } from "./flags.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -17,10 +18,12 @@ export async function run(flags: Flags): Promise<void> {
   const config = settings(flags);
   const logger = await createLogger(config);
   dieLoudly(logger);
+  const manager = ServiceManager.find(process.env);
   const starting = start(config, logger);
-  stopOnSignals(starting, logger);
+  stopOnSignals(starting, logger, manager);
   try {
-    await starting;
+    const daemon = await starting;
+    manager?.ready(() => daemon.summary());
   } catch (error) {
     const expected = isForTheUser(error);
     logger.fatal(expected ? {} : { err: error }, expected ? error.message : "cannot start");
@@ -59,7 +62,11 @@ function dieLoudly(logger: Logger): void {
   }
 }
 
-function stopOnSignals(starting: Promise<Daemon>, logger: Logger): void {
+function stopOnSignals(
+  starting: Promise<Daemon>,
+  logger: Logger,
+  manager: ServiceManager | undefined,
+): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals) => {
     if (stopping) {
@@ -68,6 +75,7 @@ function stopOnSignals(starting: Promise<Daemon>, logger: Logger): void {
     }
     stopping = true;
     logger.info({ signal }, "stopping");
+    manager?.stopping();
     void stop(starting, logger);
   };
   process.on("SIGTERM", onSignal);

@@ -1,5 +1,5 @@
 import type { ValueType } from "./values.ts";
-import { absolutePath, choice, choices, integer, listenAddress, size } from "./values.ts";
+import { absolutePath, choice, choices, integer, listenAddress, size, userName } from "./values.ts";
 
 export const PROBE_NAMES = [
   "challenge_ack",
@@ -77,6 +77,17 @@ export const OPTIONS = {
     "off",
     "Measure the run time of the BPF programs (two clock reads per run)",
   ),
+  user: option(
+    userName,
+    "auto",
+    "Whom a daemon started as root becomes once all is attached (auto: tuplewatch if there is " +
+      "such a user, else nobody)",
+  ),
+  keepCapabilities: option(
+    choice(["needed", "none", "all"]),
+    "needed",
+    "What is kept then (needed: for other network namespaces, port holders and modules)",
+  ),
   bpfDir: option(absolutePath("auto"), "auto", "Directory of the compiled BPF programs"),
   logLevel: option(
     choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
@@ -84,9 +95,9 @@ export const OPTIONS = {
     "Least severe messages to log, to stderr",
   ),
   logFormat: option(
-    choice(["auto", "json", "pretty"]),
+    choice(["auto", "json", "pretty", "journal"]),
     "auto",
-    "How to log (auto is pretty on a terminal, JSON elsewhere)",
+    "How to log (auto: pretty on a terminal, journal for journald, else JSON)",
   ),
 } as const;
 

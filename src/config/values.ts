@@ -12,7 +12,8 @@ export interface ValueType<T> {
 
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "systemd" };
 
 const SIZE_UNITS = new Map([
   ["", 1],
@@ -50,6 +51,13 @@ export function choices<const T extends string>(names: readonly T[]): ValueType<
     },
   };
 }
+
+/** As useradd(8) allows them, and auto. */
+export const userName: ValueType<string> = {
+  placeholder: "NAME",
+  expected: "auto, or a user of /etc/passwd (root: do not change)",
+  parse: (text) => (/^[a-z_][a-z0-9_.-]{0,30}\$?$/i.test(text) ? text : undefined),
+};
 
 export function integer(min: number, max: number): ValueType<number> {
   return {
@@ -96,8 +104,11 @@ export function absolutePath<const F extends string>(fallback: F): ValueType<str
 
 export const listenAddress: ValueType<ListenAddress> = {
   placeholder: "HOST:PORT",
-  expected: "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, or unix:/PATH",
+  expected:
+    "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, unix:/PATH, or systemd for the socket that " +
+    "the service manager hands over",
   parse: (text) => {
+    if (text === "systemd") return { kind: "systemd" };
     if (text.startsWith("unix:")) {
       const path = text.slice("unix:".length);
       const fits = Buffer.byteLength(path) <= UNIX_PATH_BYTES && !path.includes("\0");
@@ -114,6 +125,7 @@ export const listenAddress: ValueType<ListenAddress> = {
 
 /** The address as it is written in `--listen`. */
 export function formatListen(address: ListenAddress): string {
+  if (address.kind === "systemd") return "systemd";
   if (address.kind === "unix") {
     return `unix:${address.path}`;
   }

@@ -26,9 +26,30 @@ async function bind(app: FastifyInstance, address: ListenAddress): Promise<strin
   if (address.kind === "tcp") {
     return app.listen({ host: address.host, port: address.port });
   }
+  if (address.kind === "systemd") return listenOnHandedOver(app);
   await removeStaleSocket(address.path);
   await app.listen({ path: address.path });
   return formatListen(address);
+}
+
+/** The first descriptor that a service manager hands over (sd_listen_fds(3)). */
+const LISTEN_FDS_START = 3;
+
+/** Socket activation: the service manager bound the socket, and keeps it over restarts. */
+async function listenOnHandedOver(app: FastifyInstance): Promise<string> {
+  const { LISTEN_PID, LISTEN_FDS } = process.env;
+  if (Number(LISTEN_PID) !== process.pid || Number(LISTEN_FDS) !== 1) {
+    throw new Error("the service manager handed over no socket, or several (LISTEN_FDS)");
+  }
+  await app.ready();
+  await new Promise<void>((resolve, reject) => {
+    app.server.once("error", reject);
+    app.server.listen({ fd: LISTEN_FDS_START }, resolve);
+  });
+  const address = app.server.address();
+  if (address === null || typeof address === "string") return `unix:${address ?? "systemd"}`;
+  const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
 }
 
 /** A daemon that was killed leaves its socket file; nobody answers on it (ECONNREFUSED). */
@@ -51,6 +72,7 @@ function describe(address: ListenAddress, error: unknown): string {
   if (errnoOf(error) !== "EADDRINUSE") {
     return problem;
   }
+  if (address.kind === "systemd") return problem;
   const other =
     address.kind === "tcp"
       ? `--listen ${formatListen({ ...address, port: address.port + 1 })}`

@@ -53,6 +53,17 @@ const readiness = Type.Object({
   reason: Type.Optional(text("Why it is not ready.")),
 });
 
+const privileges = Type.Object(
+  {
+    uid: count("The user that it is."),
+    capabilities: Type.Array(text("As CAP_BPF."), { description: "Of its main thread." }),
+    without: Type.Record(Type.String(), text("What does not work without it."), {
+      description: "Capabilities that it lacks.",
+    }),
+  },
+  { title: "Privileges" },
+);
+
 /** Body of /status. */
 export const statusBody = Type.Object(
   {
@@ -63,6 +74,9 @@ export const statusBody = Type.Object(
     ready: readiness,
     journal,
     stream_clients: count("Open streams."),
+    privileges: Type.Union([privileges, Type.Null()], {
+      description: "What it kept once all was attached; null until then.",
+    }),
     kernel: Type.Union([kernel, Type.Null()]),
   },
   { title: "Status" },

@@ -24,6 +24,7 @@ function stageOf(parts: Partial<KernelStage>): KernelStage {
     start: async () => {},
     status: async () => KERNEL_STATUS,
     ready: () => ({ ok: true }),
+    summary: () => "a test",
     stop: async () => {},
     ...parts,
   };

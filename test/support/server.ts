@@ -42,6 +42,7 @@ export const STATUS: Status = {
     next_seq: 1,
   },
   stream_clients: 0,
+  privileges: null,
   kernel: null,
 };
 

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { PROBE_NAMES } from "../../src/config/options.ts";
 import { optionTable } from "../../src/config/table.ts";
 import { FINDING_KINDS } from "../../src/findings/finding.ts";
+import { NEEDS } from "../../src/kernel/privileges.ts";
 import { PROBES } from "../../src/probes/index.ts";
 import { FILTER_NAMES } from "../../src/serve/filters.ts";
 import { FINDING_QUERY } from "../../src/serve/finding-query.ts";
@@ -18,6 +19,14 @@ describe("the README", () => {
 
   it("names every filter", () => {
     for (const filter of FILTER_NAMES) assert.ok(readme.includes(`\`${filter}\``), filter);
+  });
+});
+
+describe("the README on privileges", () => {
+  it("has each capability, and what it is for", () => {
+    for (const { capability, toAttach = "", toRun = "" } of NEEDS) {
+      assert.ok(readme.includes(`| \`${capability}\` | ${toAttach} | ${toRun} |\n`), capability);
+    }
   });
 });
 

@@ -207,6 +207,8 @@ const LIBC = {
   getsockopt: [int, int, int, int, memory, memory],
   setns: [int, int, int],
   ioctl: [int, int, u64, long],
+  prctl: [int, int, long, long, long, long],
+  capset: [int, memory, memory],
   syscall: [long, long, memory, long, long, long, long],
 } as const satisfies Record<string, Signature>;
 
