@@ -54,6 +54,7 @@ if (!args.includes("--guests")) {
     "format-check",
   ]);
   step("generated code", node, ["build/src/probes/gen.js", "--check"]);
+  step("generated description of the interface", node, ["build/src/serve/gen.js", "--check"]);
   step("fuzzing", node, ["build/test/fuzz/run.js"]);
   const files = testFiles(
     "src/libbpf-ts/build/test",
