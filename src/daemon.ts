@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
-import type { Config } from "./config/options.ts";
+import type { DaemonConfig } from "./config/options.ts";
 import { FindingEngine } from "./findings/engine.ts";
 import { registerFindingMetrics } from "./findings/metrics.ts";
 import { portCensus } from "./findings/port-census.ts";
@@ -9,7 +9,7 @@ import { dropPrivileges, type Privileges } from "./kernel/privileges.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import type { AccessSource } from "./serve/access/access-source.ts";
-import { boundTo, listen } from "./serve/listen.ts";
+import { listen } from "./serve/listen.ts";
 import { registerBuildInfo } from "./serve/metrics.ts";
 import { SCHEMA_VERSION } from "./serve/schema-version.ts";
 import { createServer, type TuplewatchServer } from "./serve/server.ts";
@@ -32,7 +32,7 @@ export interface KernelStage {
 }
 
 export interface DaemonContext {
-  readonly config: Config;
+  readonly config: DaemonConfig;
   readonly logger: Logger;
   readonly registry: Registry;
   /** Takes the events that findings are made of. */
@@ -61,7 +61,7 @@ const STREAM_END_MS = 2000;
  * starts the kernel stage; /readyz says 503 in between.
  */
 export async function startDaemon(
-  config: Config,
+  config: DaemonConfig,
   logger: Logger,
   access: AccessSource,
   createKernelStage?: KernelStageFactory,
@@ -96,7 +96,6 @@ export async function startDaemon(
     }),
   });
   const address = await listen(server.app, config.listen, access.current.tls !== undefined);
-  if (config.listen.kind === "systemd") await learnAddress(server, access);
   const stop = once(() => {
     state = "stopping";
     findings.stop();
@@ -120,19 +119,8 @@ export async function startDaemon(
   return { address, journal, summary, stop };
 }
 
-/** Nothing is answered before: the rules about the address are for the one that was handed over. */
-async function learnAddress({ app }: TuplewatchServer, access: AccessSource): Promise<void> {
-  try {
-    access.handedOver(boundTo(app));
-  } catch (error) {
-    await app.close();
-    access.close();
-    throw error;
-  }
-}
-
 function createFindings(
-  config: Config,
+  config: DaemonConfig,
   logger: Logger,
   registry: Registry,
   journal: Journal,

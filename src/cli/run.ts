@@ -1,11 +1,12 @@
 import type { Logger } from "pino";
 import { ConfigError, loadConfig } from "../config/load.ts";
-import type { Config } from "../config/options.ts";
+import type { Config, DaemonConfig } from "../config/options.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger } from "../logger.ts";
-import { AccessError } from "../serve/access/access.ts";
+import { AccessError, accessWarnings } from "../serve/access/access.ts";
 import { AccessSource } from "../serve/access/access-source.ts";
 import { ListenError } from "../serve/listen.ts";
+import { HandOverError, handedOverSocket } from "../supervise/handed-over.ts";
 import { ServiceManager } from "../supervise/service-manager.ts";
 import type { Flags } from "./flags.ts";
 import { UsageError } from "./usage-error.ts";
@@ -17,11 +18,11 @@ const FAILURE = 1;
 
 /** `tuplewatch run`: returns when the daemon serves; signals end the process. */
 export async function run(flags: Flags): Promise<void> {
-  const config = settings(flags);
+  const config = withAddress(settings(flags));
   const logger = await createLogger(config);
   dieLoudly(logger);
-  const access = openAccess(config, logger);
   const manager = ServiceManager.find(process.env);
+  const access = openAccess(config, logger);
   const starting = start(config, logger, access);
   stopOnSignals(starting, logger, manager);
   try {
@@ -35,14 +36,14 @@ export async function run(flags: Flags): Promise<void> {
 }
 
 /** The kernel side is loaded only here: no other command needs it. */
-async function start(config: Config, logger: Logger, access: AccessSource): Promise<Daemon> {
+async function start(config: DaemonConfig, logger: Logger, access: AccessSource): Promise<Daemon> {
   const { Watch } = await import("../watch.ts");
   return startDaemon(config, logger, access, (context) => new Watch(context));
 }
 
 /** Errors that speak for themselves, without a stack. */
 function isForTheUser(error: unknown): error is Error {
-  const names = ["AccessError", "BpfError", "StartError"];
+  const names = ["BpfError", "StartError"];
   return error instanceof ListenError || (error instanceof Error && names.includes(error.name));
 }
 
@@ -55,10 +56,20 @@ function settings({ configFile, ...flags }: Flags): ReturnType<typeof loadConfig
   }
 }
 
-function openAccess(config: Config, logger: Logger): AccessSource {
+function withAddress(config: Config): DaemonConfig {
+  const { listen } = config;
+  if (listen.kind !== "systemd") return { ...config, listen };
+  try {
+    return { ...config, listen: handedOverSocket(process.env) };
+  } catch (error) {
+    throw error instanceof HandOverError ? new UsageError([error.message]) : error;
+  }
+}
+
+function openAccess(config: DaemonConfig, logger: Logger): AccessSource {
   try {
     const access = new AccessSource(config, logger);
-    access.warn();
+    for (const warning of accessWarnings(config, access.current)) logger.warn(warning);
     return access;
   } catch (error) {
     throw error instanceof AccessError ? new UsageError(error.problems) : error;

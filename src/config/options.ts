@@ -1,4 +1,4 @@
-import type { ValueType } from "./values.ts";
+import type { ListenAddress, ValueType } from "./values.ts";
 import {
   absolutePath,
   choice,
@@ -137,6 +137,9 @@ export type OptionName = keyof typeof OPTIONS;
 export type Config = {
   readonly [K in OptionName]: (typeof OPTIONS)[K] extends OptionSpec<infer T> ? T : never;
 };
+
+/** Those of a daemon, which knows its address. */
+export type DaemonConfig = Omit<Config, "listen"> & { readonly listen: ListenAddress };
 
 export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
 

@@ -10,10 +10,13 @@ export interface ValueType<T> {
   parse(text: string): T | undefined;
 }
 
+/** `fd`: a socket that is bound to it already. */
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string }
-  | { readonly kind: "systemd" };
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly fd?: number }
+  | { readonly kind: "unix"; readonly path: string; readonly fd?: number };
+
+/** As it is written: `systemd` leaves the address to the service manager. */
+export type ListenSetting = ListenAddress | { readonly kind: "systemd" };
 
 const SIZE_UNITS = new Map([
   ["", 1],
@@ -123,7 +126,7 @@ export const hostList: ValueType<"any" | "auto" | readonly string[]> = {
   },
 };
 
-export const listenAddress: ValueType<ListenAddress> = {
+export const listenAddress: ValueType<ListenSetting> = {
   placeholder: "HOST:PORT",
   expected:
     "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, unix:/PATH, or systemd for the socket that " +
@@ -145,7 +148,7 @@ export const listenAddress: ValueType<ListenAddress> = {
 };
 
 /** The address as it is written in `--listen`. */
-export function formatListen(address: ListenAddress): string {
+export function formatListen(address: ListenSetting): string {
   if (address.kind === "systemd") return "systemd";
   if (address.kind === "unix") {
     return `unix:${address.path}`;

@@ -3,7 +3,7 @@ import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } fro
 import { reasonOf } from "../errno.ts";
 
 /** Files of settings are a few lines; anything larger is the wrong file. */
-const MAX_FILE_BYTES = 64 * 1024;
+const MAX_FILE_BYTES = 256 * 1024;
 
 /** More mistakes than anybody reads at once. */
 export const MAX_PROBLEMS = 20;
@@ -65,7 +65,16 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
   const entries = entriesOf(root, lineOf, "");
   return entries === undefined
     ? failed(`${lineOf(root.range?.[0] ?? 0)}: expected "key: value" lines`)
-    : { entries, problems: [] };
+    : { entries, problems: repeatedKeys(entries).slice(0, MAX_PROBLEMS) };
+}
+
+function repeatedKeys(entries: readonly YamlEntry[]): string[] {
+  const seen = new Set<string>();
+  return entries.flatMap((entry) => {
+    const again = seen.has(entry.key) ? [`${entry.where}: the key is there twice`] : [];
+    seen.add(entry.key);
+    return [...again, ...repeatedKeys(entry.entries() ?? [])];
+  });
 }
 
 /** The value as written, so that all sources go through the same parser; undefined for none. */
@@ -74,17 +83,6 @@ export function scalarText(node: unknown): string | undefined {
     return undefined;
   }
   return typeof node.value === "number" ? (node.source ?? String(node.value)) : String(node.value);
-}
-
-/** The entries whose keys are there once; of the others all but the first go to `problems`. */
-export function withoutTwins(entries: readonly YamlEntry[], problems: string[]): YamlEntry[] {
-  const seen = new Set<string>();
-  return entries.filter(({ key, where }) => {
-    const isTwin = seen.has(key);
-    if (isTwin && problems.length < MAX_PROBLEMS) problems.push(`${where}: the key is there twice`);
-    seen.add(key);
-    return !isTwin;
-  });
 }
 
 function entriesOf(

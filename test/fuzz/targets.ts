@@ -1,3 +1,4 @@
+import { access } from "./access.ts";
 import { btf } from "./btf.ts";
 import { cgroups } from "./cgroups.ts";
 import { describers } from "./describers.ts";
@@ -10,6 +11,7 @@ import type { FuzzTarget } from "./target.ts";
 /** The one list of what is fuzzed: a new parser of foreign input is a new file and a line here. */
 export const TARGETS: readonly FuzzTarget[] = [
   queries,
+  access,
   settings,
   records,
   btf,

@@ -33,25 +33,25 @@ describe("a line of an event", () => {
 });
 
 it("findings as text have no control character, wherever it was", () => {
-  const escape = "\u001b[2J";
+  const controls = "\u001b[2J";
   const finding: FindingJson = {
-    id: escape,
+    id: controls,
     kind: "udp_overshadowing",
     severity: "warning",
     state: "active",
-    summary: escape,
-    explanation: escape,
+    summary: controls,
+    explanation: controls,
     first_seen: "2026-03-14T15:09:26.535Z",
     last_seen: "2026-03-14T15:09:26.535Z",
     count: 1,
-    parties: [{ role: escape, process: { pid: 1, comm: escape } }],
+    parties: [{ role: controls, process: { pid: 1, comm: controls } }],
     tuples: [],
     consequence: {},
     evidence: [1],
     evidence_count: 1,
-    remedies: [{ summary: escape, commands: [escape] }],
-    references: [{ title: escape, url: escape }],
-    confidence: { level: "high", rests_on: escape },
+    remedies: [{ summary: controls, commands: [controls] }],
+    references: [{ title: controls, url: controls }],
+    confidence: { level: "high", rests_on: controls },
   };
   assert.doesNotMatch(findingsAsText([finding], paint), CONTROL);
 });

@@ -1,15 +1,7 @@
 import { statSync } from "node:fs";
 import type { Logger } from "pino";
-import type { ListenAddress } from "../../config/values.ts";
 import { errnoOf, reasonOf } from "../../errno.ts";
-import {
-  type Access,
-  type AccessConfig,
-  AccessError,
-  accessWarnings,
-  loadAccess,
-  unprotected,
-} from "./access.ts";
+import { type Access, type AccessConfig, loadAccess } from "./access.ts";
 
 const LOOK_MS = 2000;
 
@@ -18,7 +10,7 @@ const LOOK_MS = 2000;
  * wrong with them then is logged, and the rules stay as they were.
  */
 export class AccessSource {
-  #config: AccessConfig;
+  readonly #config: AccessConfig;
   readonly #logger: Logger;
   readonly #timer: NodeJS.Timeout;
   #current: Access;
@@ -41,22 +33,6 @@ export class AccessSource {
 
   get config(): AccessConfig {
     return this.#config;
-  }
-
-  /**
-   * The service manager's socket turned out to listen there.
-   * @throws AccessError if that needs authentication
-   */
-  handedOver(listen: ListenAddress): void {
-    this.#config = { ...this.#config, listen };
-    const problems = unprotected(this.#config, this.#current);
-    if (problems.length > 0) throw new AccessError(problems);
-    this.warn();
-  }
-
-  /** Logs what a cautious administrator would like to know. */
-  warn(): void {
-    for (const warning of accessWarnings(this.#config, this.#current)) this.#logger.warn(warning);
   }
 
   /** `changed` is called with each new version. */

@@ -1,5 +1,5 @@
 import type { TlsOptions } from "node:tls";
-import type { Config } from "../../config/options.ts";
+import type { DaemonConfig } from "../../config/options.ts";
 import { formatListen } from "../../config/values.ts";
 import { readWebConfig, type WebConfig } from "../../config/web-config.ts";
 import { reasonOf } from "../../errno.ts";
@@ -8,7 +8,7 @@ import { pathsOf, tlsOptions } from "./tls.ts";
 import { readTokens } from "./tokens.ts";
 
 export type AccessConfig = Pick<
-  Config,
+  DaemonConfig,
   "allowedHosts" | "allowUnauthenticated" | "bearerTokenFile" | "listen" | "webConfig"
 >;
 
@@ -65,15 +65,13 @@ export function authenticates({ web, tokens }: Access): boolean {
 
 /** What a cautious administrator would like to know, one line each. */
 export function accessWarnings(config: AccessConfig, access: Access): string[] {
-  if (config.listen.kind === "systemd" || isLoopback(config.listen)) return [];
+  if (isLoopback(config.listen)) return [];
   const where = formatListen(config.listen);
   if (!authenticates(access)) return [`everybody who can reach ${where} can read everything`];
   return access.tls === undefined ? [`passwords and tokens travel to ${where} without TLS`] : [];
 }
 
-/** Why `access` does not do for the address; a socket that is handed over is asked about later. */
-export function unprotected(config: AccessConfig, access: Access): string[] {
-  if (config.listen.kind === "systemd") return [];
+function unprotected(config: AccessConfig, access: Access): string[] {
   if (isLoopback(config.listen) || authenticates(access)) return [];
   if (config.allowUnauthenticated === "on") return [];
   const where = formatListen(config.listen);

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { HttpError } from "../errors.ts";
-import type { Access, AccessConfig } from "./access.ts";
+import type { Access } from "./access.ts";
 import type { AccessSource } from "./access-source.ts";
 import { type HostRule, hostRule } from "./hosts.ts";
 import { type Login, Passwords } from "./passwords.ts";
@@ -16,14 +16,14 @@ const HEADERS = { "x-content-type-options": "nosniff" };
 /** Lets no request through to any route that is not allowed to. */
 export class Guard {
   readonly #source: AccessSource;
-  #hosts: HostRule | undefined;
-  #hostsOf: AccessConfig | undefined;
+  readonly #hosts: HostRule | undefined;
   readonly #passwords = new Passwords();
   #bucket: TokenBucket | undefined;
   #bucketOf: Access | undefined;
 
   constructor(source: AccessSource) {
     this.#source = source;
+    this.#hosts = hostRule(source.config.listen, source.config.allowedHosts);
   }
 
   protect(app: FastifyInstance): void {
@@ -31,7 +31,7 @@ export class Guard {
       const headers = { ...HEADERS, ...this.#source.current.web.headers };
       // On the raw answer, because streams write theirs there.
       for (const [name, value] of Object.entries(headers)) reply.raw.setHeader(name, value);
-      this.#checkHost(request);
+      this.#hosts?.(request.raw.rawHeaders);
       await this.#admit(request);
     });
     // Before privileges are dropped, after which its files may be out of reach.
@@ -39,15 +39,6 @@ export class Guard {
       if (this.#source.current.web.users.size > 0) await this.#passwords.prepare();
     });
     app.addHook("onClose", () => this.#passwords.close());
-  }
-
-  #checkHost({ raw }: FastifyRequest): void {
-    const { config } = this.#source;
-    if (this.#hostsOf !== config) {
-      this.#hosts = hostRule(config.listen, config.allowedHosts);
-      this.#hostsOf = config;
-    }
-    this.#hosts?.(raw.rawHeaders);
   }
 
   async #admit(request: FastifyRequest): Promise<void> {

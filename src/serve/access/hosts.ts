@@ -19,7 +19,7 @@ export function hostRule(
   listen: ListenAddress,
   allowed: Config["allowedHosts"],
 ): HostRule | undefined {
-  if (listen.kind !== "tcp") return undefined;
+  if (listen.kind === "unix") return undefined;
   const any = allowed === "any" || (allowed === "auto" && !isLoopback(listen));
   const names = [...OWN_NAMES, listen.host.toLowerCase(), ...(any ? [] : listOf(allowed))];
   const known = new Set(names.map((name) => canonicalAddress(name) ?? name));
@@ -38,7 +38,7 @@ export function hostRule(
 
 /** Whether only this machine can connect. A name other than localhost may mean anything. */
 export function isLoopback(listen: ListenAddress): boolean {
-  if (listen.kind !== "tcp") return listen.kind === "unix";
+  if (listen.kind === "unix") return true;
   const host = canonicalAddress(listen.host) ?? listen.host.toLowerCase();
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
