@@ -1,5 +1,6 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from "pino";
 import type { Config } from "./config/options.ts";
+import { isJournal, withPriority } from "./supervise/journald.ts";
 
 const STDERR = 2;
 
@@ -11,22 +12,39 @@ export async function createLogger(
   config: Pick<Config, "logFormat" | "logLevel">,
   isTerminal: boolean = process.stderr.isTTY === true,
 ): Promise<Logger> {
-  const pretty = config.logFormat === "pretty" || (config.logFormat === "auto" && isTerminal);
-  const stream = pretty ? await prettyStream(isTerminal) : destination({ fd: STDERR, sync: true });
+  const format = config.logFormat === "auto" ? usualFormat(isTerminal) : config.logFormat;
   const options = {
     level: config.logLevel,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+    ...(format !== "journal" && { formatters: { level: (label: string) => ({ level: label }) } }),
   };
-  return pino(options, stream);
+  return pino(options, await streamOf(format, isTerminal));
 }
 
-/** Loaded when used only: most daemons log JSON. */
-async function prettyStream(isTerminal: boolean): Promise<DestinationStream> {
-  const { prettyFactory } = await import("pino-pretty").then((module) => module.default);
-  const colorize = isTerminal && !process.env.NO_COLOR;
-  const format = prettyFactory({ colorize, translateTime: "SYS:HH:MM:ss.l" });
+function usualFormat(isTerminal: boolean): "pretty" | "journal" | "json" {
+  if (isTerminal) return "pretty";
+  return isJournal(STDERR, process.env) ? "journal" : "json";
+}
+
+async function streamOf(
+  format: "pretty" | "journal" | "json",
+  isTerminal: boolean,
+): Promise<DestinationStream> {
   const stderr = destination({ fd: STDERR, sync: true });
-  return { write: (line) => stderr.write(format(line)) };
+  if (format === "json") return stderr;
+  // Loaded when used only: most daemons log JSON.
+  const { prettyFactory } = await import("pino-pretty").then((module) => module.default);
+  if (format === "pretty") {
+    const colorize = isTerminal && !process.env.NO_COLOR;
+    const pretty = prettyFactory({ colorize, translateTime: "SYS:HH:MM:ss.l" });
+    return { write: (line) => stderr.write(pretty(line)) };
+  }
+  // journald has the time and the level of each line itself.
+  const plain = prettyFactory({ colorize: false, singleLine: true, ignore: "time,level" });
+  return { write: (line) => stderr.write(withPriority(plain(line), levelOf(line))) };
+}
+
+function levelOf(line: string): number {
+  return Number(/^\{"level":(\d+)/.exec(line)?.[1] ?? 30);
 }

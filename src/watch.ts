@@ -19,12 +19,15 @@ import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.
 import { registerProgramMetrics } from "./pipeline/program-metrics.ts";
 import { PROBES } from "./probes/index.ts";
 import type { Probe } from "./probes/probe.ts";
-import type { Readiness } from "./serve/server.ts";
+import type { KernelStatus, ProbeStatus, Readiness } from "./serve/status.schema.ts";
 
 /** How often losses in the kernel are looked for, to tell readers of them, and new modules. */
 const CHECK_MS = 1000;
 
 const NS_PER_SECOND = 1e9;
+
+/** Different ones of failures that come again and again. */
+const MAX_WARNED = 100;
 
 const CAPABILITIES = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN";
 
@@ -47,11 +50,12 @@ export class Watch implements KernelStage {
   #check: NodeJS.Timeout | undefined;
   #cgroupNames: CgroupNames | undefined;
   #programStats: { close(): void } | undefined;
+  readonly #warned = new Set<string>();
 
   constructor(context: DaemonContext) {
     this.#context = context;
     this.#census = new CensusTaker({
-      onError: (error) => context.logger.warn({ err: error }, "count ports and conntrack entries"),
+      onError: (error) => this.#warnOnce(error, "count ports and conntrack entries"),
     });
     const wanted: readonly string[] = context.config.probes;
     this.#probes = PROBES.filter(({ name }) => wanted.includes(name));
@@ -67,7 +71,7 @@ export class Watch implements KernelStage {
       cgroups: new Cgroups(mount, (id) => this.#cgroupNames?.path(id)),
       observe: (event) => findings.take(event),
     });
-    registerKernelMetrics(registry, (error) => logger.warn({ err: error }, "kernel counters"));
+    registerKernelMetrics(registry, (error) => this.#warnOnce(error, "kernel counters"));
     registerNamespaceMetrics(registry, this.#census);
     registerProbeMetrics(registry, () => this.#states());
     if (this.#context.config.programStats === "on") this.#measurePrograms();
@@ -79,18 +83,21 @@ export class Watch implements KernelStage {
     }, CHECK_MS);
   }
 
-  async status(): Promise<object> {
-    const states = this.#states();
+  async status(): Promise<KernelStatus> {
     return {
       release: release(),
       libbpf: libbpfVersion(),
-      probes: this.#runs.map((run) => ({
-        probe: run.probe.name,
-        backend: run.attached?.backend.name ?? null,
-        passed_over: run.passedOver,
-        ...states.find(({ probe }) => probe === run.probe.name)?.conservation,
-      })),
+      probes: this.#runs.map((run) => this.#probeStatus(run)),
       ...(await namespaceStatus(this.#census)),
+    };
+  }
+
+  #probeStatus(run: ProbeRun): ProbeStatus {
+    return {
+      probe: run.probe.name,
+      backend: run.attached?.backend.name ?? null,
+      passed_over: run.passedOver,
+      ...this.#state(run).conservation,
     };
   }
 
@@ -99,6 +106,11 @@ export class Watch implements KernelStage {
     const attached = this.#runs.some((run) => run.attached !== undefined);
     if (attached || this.#context.config.backend === "counters") return { ok: true };
     return { ok: false, reason: "no probe is attached; see /status" };
+  }
+
+  summary(): string {
+    const attached = this.#runs.filter((run) => run.attached !== undefined).length;
+    return `${attached} of ${this.#runs.length} probes attached`;
   }
 
   /** Detaches, then reads what is left in the rings, so that nothing seen is lost. */
@@ -163,6 +175,14 @@ export class Watch implements KernelStage {
     } else {
       logger.info({ probe: probe.name, backend: attached.backend.name, passedOver }, "attached");
     }
+  }
+
+  /** Where a right is missing, each census and scrape fails alike. */
+  #warnOnce(error: unknown, what: string): void {
+    const reason = reasonOf(error);
+    if (this.#warned.has(`${what} ${reason}`) || this.#warned.size >= MAX_WARNED) return;
+    this.#warned.add(`${what} ${reason}`);
+    this.#context.logger.warn({ reason }, what);
   }
 
   #measurePrograms(): void {

@@ -17,7 +17,9 @@ export const packages = {
     ["gcc", "builds the C peer of the benchmarks and small fault programs"],
     ["libc6-dev", "the same"],
     ["python3", "raw packets for the faults that tests provoke"],
+    ["systemd", "runs the service in a guest, and judges its sandbox"],
     ["util-linux", "setpriv and unshare"],
     ["libcap2-bin", "capsh"],
+    ["openssl", "certificates for the tests of TLS"],
   ],
 };

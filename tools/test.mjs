@@ -54,6 +54,8 @@ if (!args.includes("--guests")) {
     "format-check",
   ]);
   step("generated code", node, ["build/src/probes/gen.js", "--check"]);
+  step("generated description of the interface", node, ["build/src/serve/gen.js", "--check"]);
+  step("fuzzing", node, ["build/test/fuzz/run.js"]);
   const files = testFiles(
     "src/libbpf-ts/build/test",
     "build/test/unit",
@@ -70,4 +72,10 @@ if (!args.includes("--guests")) {
 }
 if (!args.includes("--host")) {
   step("tests in guests, on each kernel of the matrix", node, ["build/test/vm/run.js", "--all"]);
+  step("tests with systemd, in a guest", node, [
+    "build/test/vm/run.js",
+    "--kernel",
+    "6.12",
+    "--systemd",
+  ]);
 }

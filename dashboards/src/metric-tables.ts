@@ -7,6 +7,7 @@ import { CONNTRACK_COUNTERS } from "../../src/kernel/conntrack-stats.ts";
 import { CHALLENGE_MIBS } from "../../src/kernel/netstat.ts";
 import { registerProgramMetrics } from "../../src/pipeline/program-metrics.ts";
 import { PROBES } from "../../src/probes/index.ts";
+import { AccessSource } from "../../src/serve/access/access-source.ts";
 import { Watch } from "../../src/watch.ts";
 
 /** One metric family, as the running daemon has it. */
@@ -52,7 +53,8 @@ export async function metricFamilies(): Promise<MetricFamily[]> {
     listen: { kind: "tcp", host: "127.0.0.1", port: 0 },
     backend: "counters",
   } as const;
-  const daemon = await startDaemon(config, pino({ level: "silent" }), (context) => {
+  const logger = pino({ level: "silent" });
+  const daemon = await startDaemon(config, logger, new AccessSource(config, logger), (context) => {
     registry = context.registry;
     // As with --program-stats on; nothing is attached that could be measured.
     registerProgramMetrics(registry, () => []);

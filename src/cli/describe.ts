@@ -10,10 +10,10 @@ export interface Description {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** By event type; a type that is not here is shown as its JSON. */
-const DESCRIBE: Readonly<Record<string, (event: Fields) => Description>> = {
+const DESCRIBERS: Readonly<Record<string, (event: Fields) => Description>> = {
   connect: (event) => {
     const failed = event.result !== "ok";
-    const retransmits = Number(event.syn_retransmits);
+    const retransmits = count(event.syn_retransmits);
     const words = [
       `${text(event.protocol)} ${endpoint(event.local)} > ${endpoint(event.peer)}`,
       text(event.result),
@@ -36,12 +36,11 @@ const DESCRIBE: Readonly<Record<string, (event: Fields) => Description>> = {
   },
   conntrack_insert_failed: (event) => {
     const dropped = event.verdict === "dropped";
-    const winner = event.winner as Fields | undefined;
     const words = [
       `${text(event.protocol)} ${tuple(event.original)}`,
       event.nat === "none" ? "" : `as ${endpoint(part(event.reply, "dst"))}`,
       `${text(event.verdict)}: ${text(event.cause)}`,
-      winner === undefined ? "" : `won by ${tuple(winner.original)}`,
+      isFields(event.winner) ? `won by ${tuple(event.winner.original)}` : "",
     ];
     return line(words, dropped ? "red" : undefined);
   },
@@ -65,13 +64,16 @@ const DESCRIBE: Readonly<Record<string, (event: Fields) => Description>> = {
     return line(words, colour[state as "critical"] ?? "cyan");
   },
   gap: (event) => {
-    const missed = event.missed === undefined ? "events" : `${Number(event.missed)} events`;
+    const missed = event.missed === undefined ? "events" : `${count(event.missed)} events`;
     return line([`${missed} missed`, text(event.where), text(event.probe)], "yellow");
   },
 };
 
+/** A map, because types come from a stream: `constructor` is none. */
+const DESCRIBE = new Map(Object.entries(DESCRIBERS));
+
 export function describe(event: TuplewatchEvent): Description {
-  const known = DESCRIBE[event.type];
+  const known = DESCRIBE.get(event.type);
   return known === undefined ? { text: JSON.stringify(event) } : known(event);
 }
 
@@ -102,10 +104,9 @@ const UNITS = [
 
 /** Nanoseconds in three digits or so and the unit that fits. */
 export function duration(ns: unknown): string {
-  const value = Number(ns);
-  if (ns === undefined || Number.isNaN(value)) return "?";
-  const [unit, size] = UNITS.find(([, least]) => value >= least) ?? ["ns", 1];
-  return `${Number((value / size).toPrecision(3))} ${unit}`;
+  if (typeof ns !== "number") return "?";
+  const [unit, size] = UNITS.find(([, least]) => ns >= least) ?? ["ns", 1];
+  return `${Number((ns / size).toPrecision(3))} ${unit}`;
 }
 
 function line(words: readonly string[], colour?: Colour): Description {
@@ -126,8 +127,14 @@ function part(value: unknown, key: string): Fields {
   return isFields(found) ? found : {};
 }
 
+/** What another version puts where this one expects a word is shown as JSON. */
 function text(value: unknown): string {
-  return value === undefined || value === null ? "" : String(value);
+  if (value === undefined || value === null) return "";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+function count(value: unknown): number {
+  return typeof value === "number" ? value : 0;
 }
 
 function isFields(value: unknown): value is Fields {

@@ -28,24 +28,33 @@ export function findingsAsText(found: readonly FindingJson[], paint: Paint): str
 
 function findingLines(finding: FindingJson, paint: Paint): string[] {
   const { kind, severity, state, summary, explanation, parties, remedies, references } = finding;
+  const { confidence } = finding;
   const colour = severity === "critical" ? "red" : severity === "warning" ? "yellow" : "cyan";
   const label = state === "closed" ? "closed" : severity;
   const seen = `${finding.first_seen} to ${finding.last_seen}`;
   const lines = [
-    `${paint(colour, label.toUpperCase())}  ${paint("bold", kind)}  ${paint("dim", finding.id)}`,
+    `${paint(colour, label.toUpperCase())}  ${paint("bold", kind)}  ${paint("dim", printable(finding.id))}`,
     `  ${printable(summary)}`,
     `  ${printable(explanation)}`,
     `  ${paint("dim", "seen")}        ${seen}, ${finding.count} in all`,
-    ...parties.map((party) => `  ${paint("dim", party.role.padEnd(11))} ${partyText(party)}`),
-    `  ${paint("dim", "confidence")}  ${finding.confidence.level}: ${finding.confidence.rests_on}`,
+    ...parties.map((party) => `  ${paint("dim", roleText(party))} ${partyText(party)}`),
+    `  ${paint("dim", "confidence")}  ${confidence.level}: ${printable(confidence.rests_on)}`,
     `  ${paint("dim", "evidence")}    events ${finding.evidence.join(", ")}`,
   ];
   for (const remedy of remedies) {
     lines.push(`  ${paint("green", "do")}  ${printable(remedy.summary)}`);
     lines.push(...remedy.commands.map((command) => `        ${printable(command)}`));
   }
-  lines.push(...references.map(({ title, url }) => `  ${paint("dim", "see")} ${title} <${url}>`));
+  lines.push(
+    ...references.map(
+      ({ title, url }) => `  ${paint("dim", "see")} ${printable(`${title} <${url}>`)}`,
+    ),
+  );
   return lines;
+}
+
+function roleText({ role }: FindingJson["parties"][number]): string {
+  return printable(role).padEnd(11);
 }
 
 function partyText(party: FindingJson["parties"][number]): string {

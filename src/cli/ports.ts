@@ -1,3 +1,4 @@
+import type { NamespacePorts, PortReport } from "../enrich/port-report.schema.ts";
 import { Api, type Target } from "./api.ts";
 import { endpoint, who } from "./describe.ts";
 import { columns, type Paint, painter, printable, wantsColour } from "./style.ts";
@@ -9,25 +10,6 @@ export interface PortsOptions {
   readonly json: boolean;
 }
 
-interface Report {
-  readonly network_namespaces: readonly Namespace[];
-  readonly left_out: number;
-}
-
-interface Namespace {
-  readonly cookie?: string;
-  readonly inum: number;
-  readonly name?: string;
-  readonly range: { readonly low: number; readonly high: number; readonly available: number };
-  readonly in_use: { readonly tcp: number; readonly udp: number };
-  readonly destinations: readonly {
-    readonly protocol: string;
-    readonly peer: object;
-    readonly ports: number;
-  }[];
-  readonly holders: readonly { readonly without?: string; readonly ports: number }[];
-}
-
 /** Of destinations and of holders; JSON has them all. */
 const MAX_ROWS = 10;
 
@@ -37,19 +19,19 @@ export async function ports({ target, netns, protocol, json }: PortsOptions): Pr
     ...(netns !== undefined && { netns }),
     ...(protocol !== undefined && { protocol }),
   });
-  const report = await new Api(target).getJson<Report>(`/ports?${query}`);
+  const report = await new Api(target).getJson<PortReport>(`/ports?${query}`);
   const paint = painter(wantsColour(process.stdout, process.env));
   process.stdout.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : asText(report, paint));
 }
 
-function asText({ network_namespaces: all, left_out: leftOut }: Report, paint: Paint): string {
+function asText({ network_namespaces: all, left_out: leftOut }: PortReport, paint: Paint): string {
   if (all.length === 0) return "no local port is in use\n";
   const lines = all.flatMap((one) => [...namespaceLines(one, paint), ""]);
   if (leftOut > 0) lines.push(`${leftOut} more namespaces; choose one with --netns`);
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
-function namespaceLines(one: Namespace, paint: Paint): string[] {
+function namespaceLines(one: NamespacePorts, paint: Paint): string[] {
   const { range, in_use: inUse, destinations, holders } = one;
   const name = one.name ?? `network namespace ${one.cookie ?? one.inum}`;
   const use = (used: number) => {

@@ -1,37 +1,10 @@
+import type { ProbeStatus, Status } from "../serve/status.schema.ts";
 import { Api, type Target } from "./api.ts";
 import { columns, type Paint, painter, wantsColour } from "./style.ts";
 
 export interface StatusOptions {
   readonly target: Target;
   readonly json: boolean;
-}
-
-interface Status {
-  readonly version: string;
-  readonly uptime_seconds: number;
-  readonly ready: { readonly ok: boolean; readonly reason?: string };
-  readonly journal: {
-    readonly events: number;
-    readonly oldest_seq: number;
-    readonly next_seq: number;
-  };
-  readonly stream_clients: number;
-  readonly kernel: KernelStatus | null;
-}
-
-interface KernelStatus {
-  readonly release: string;
-  readonly probes: readonly ProbeStatus[];
-}
-
-interface ProbeStatus {
-  readonly probe: string;
-  readonly backend: string | null;
-  readonly passed_over: readonly { readonly backend: string; readonly reason: string }[];
-  readonly attempted?: number;
-  readonly delivered?: number;
-  readonly lost?: number;
-  readonly filtered?: number;
 }
 
 /** `tuplewatch status`: exit status 1 when the daemon is not ready. */
@@ -64,6 +37,6 @@ function asText(body: Status, paint: Paint): string {
 const HEAD = ["PROBE", "BACKEND", "ATTEMPTED", "DELIVERED", "LOST", "FILTERED"];
 
 function row({ probe, backend, attempted, delivered, lost, filtered }: ProbeStatus): string[] {
-  const counts = [attempted, delivered, lost, filtered].map((count) => String(count ?? 0));
+  const counts = [attempted, delivered, lost, filtered].map((count) => String(count));
   return [probe, backend ?? "not attached", ...counts];
 }

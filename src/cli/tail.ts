@@ -80,15 +80,15 @@ const WHO_WIDTH = 22;
 export function lineOf(event: TuplewatchEvent, paint: Paint): string {
   const { text, colour } = describe(event);
   const time = paint("dim", clock(event.time));
-  const type = event.type.padEnd(TYPE_WIDTH);
+  const type = printable(event.type).padEnd(TYPE_WIDTH);
   const body = printable(text);
   const process = event.type === "finding" ? "" : printable(who(event)).padEnd(WHO_WIDTH);
   return `${time}  ${paint("cyan", type)} ${process} ${colour ? paint(colour, body) : body}`;
 }
 
 /** Milliseconds are enough to read; the JSON has the nanoseconds. */
-function clock(time: string): string {
-  const date = new Date(time);
+function clock(time: unknown): string {
+  const date = new Date(typeof time === "string" ? time : Number.NaN);
   const two = (value: number) => String(value).padStart(2, "0");
   const ms = String(date.getMilliseconds()).padStart(3, "0");
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${ms}`;

@@ -1,5 +1,15 @@
-import type { ValueType } from "./values.ts";
-import { absolutePath, choice, choices, integer, listenAddress, size } from "./values.ts";
+import type { ListenAddress, ValueType } from "./values.ts";
+import {
+  absolutePath,
+  choice,
+  choices,
+  filePath,
+  hostList,
+  integer,
+  listenAddress,
+  size,
+  userName,
+} from "./values.ts";
 
 export const PROBE_NAMES = [
   "challenge_ack",
@@ -38,6 +48,26 @@ function option<T>(type: ValueType<T>, fallback: string, help: string): OptionSp
  */
 export const OPTIONS = {
   listen: option(listenAddress, "127.0.0.1:5961", "Address to serve HTTP on"),
+  webConfig: option(
+    filePath("none"),
+    "none",
+    "TLS and passwords, in the format of Prometheus' web.config.file",
+  ),
+  bearerTokenFile: option(
+    filePath("none"),
+    "none",
+    "Bearer tokens that clients may show, one a line, as they are or as sha256:HEX",
+  ),
+  allowUnauthenticated: option(
+    choice(["off", "on"]),
+    "off",
+    "Serve on other addresses than loopback without authentication",
+  ),
+  allowedHosts: option(
+    hostList,
+    "auto",
+    "Names that clients may use for this daemon (auto: on loopback only its own, else any)",
+  ),
   probes: option(choices(PROBE_NAMES), "all", "Probes to run"),
   backend: option(
     choice(["auto", ...BACKEND_NAMES]),
@@ -77,6 +107,17 @@ export const OPTIONS = {
     "off",
     "Measure the run time of the BPF programs (two clock reads per run)",
   ),
+  user: option(
+    userName,
+    "auto",
+    "Whom a daemon started as root becomes once all is attached (auto: tuplewatch if there is " +
+      "such a user, else nobody)",
+  ),
+  keepCapabilities: option(
+    choice(["needed", "none", "all"]),
+    "needed",
+    "What is kept then (needed: for other network namespaces, port holders and modules)",
+  ),
   bpfDir: option(absolutePath("auto"), "auto", "Directory of the compiled BPF programs"),
   logLevel: option(
     choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
@@ -84,9 +125,9 @@ export const OPTIONS = {
     "Least severe messages to log, to stderr",
   ),
   logFormat: option(
-    choice(["auto", "json", "pretty"]),
+    choice(["auto", "json", "pretty", "journal"]),
     "auto",
-    "How to log (auto is pretty on a terminal, JSON elsewhere)",
+    "How to log (auto: pretty on a terminal, journal for journald, else JSON)",
   ),
 } as const;
 
@@ -96,6 +137,9 @@ export type OptionName = keyof typeof OPTIONS;
 export type Config = {
   readonly [K in OptionName]: (typeof OPTIONS)[K] extends OptionSpec<infer T> ? T : never;
 };
+
+/** Those of a daemon, which knows its address. */
+export type DaemonConfig = Omit<Config, "listen"> & { readonly listen: ListenAddress };
 
 export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
 

@@ -10,9 +10,13 @@ export interface ValueType<T> {
   parse(text: string): T | undefined;
 }
 
+/** `fd`: a socket that is bound to it already. */
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly fd?: number }
+  | { readonly kind: "unix"; readonly path: string; readonly fd?: number };
+
+/** As it is written: `systemd` leaves the address to the service manager. */
+export type ListenSetting = ListenAddress | { readonly kind: "systemd" };
 
 const SIZE_UNITS = new Map([
   ["", 1],
@@ -50,6 +54,13 @@ export function choices<const T extends string>(names: readonly T[]): ValueType<
     },
   };
 }
+
+/** As useradd(8) allows them, and auto. */
+export const userName: ValueType<string> = {
+  placeholder: "NAME",
+  expected: "auto, or a user of /etc/passwd (root: do not change)",
+  parse: (text) => (/^[a-z_][a-z0-9_.-]{0,30}\$?$/i.test(text) ? text : undefined),
+};
 
 export function integer(min: number, max: number): ValueType<number> {
   return {
@@ -94,10 +105,34 @@ export function absolutePath<const F extends string>(fallback: F): ValueType<str
   };
 }
 
-export const listenAddress: ValueType<ListenAddress> = {
-  placeholder: "HOST:PORT",
-  expected: "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, or unix:/PATH",
+/** `fallback` is accepted too and stands for no file. */
+export function filePath<const F extends string>(fallback: F): ValueType<string> {
+  return {
+    placeholder: "FILE",
+    expected: `the path of a file, or ${fallback}`,
+    parse: (text) => (text !== "" && !text.includes("\0") ? text : undefined),
+  };
+}
+
+/** Host names and addresses in lower case, without brackets. */
+export const hostList: ValueType<"any" | "auto" | readonly string[]> = {
+  placeholder: "LIST",
+  expected: "auto, any, or a comma-separated list of host names and addresses",
   parse: (text) => {
+    if (text === "auto" || text === "any") return text;
+    const hosts = text.split(",").map((part) => part.trim().toLowerCase());
+    const plain = hosts.map((host) => host.replace(/^\[(.*)\]$/, "$1"));
+    return plain.every((host) => isIP(host) === 6 || isHost(host)) ? plain : undefined;
+  },
+};
+
+export const listenAddress: ValueType<ListenSetting> = {
+  placeholder: "HOST:PORT",
+  expected:
+    "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, unix:/PATH, or systemd for the socket that " +
+    "the service manager hands over",
+  parse: (text) => {
+    if (text === "systemd") return { kind: "systemd" };
     if (text.startsWith("unix:")) {
       const path = text.slice("unix:".length);
       const fits = Buffer.byteLength(path) <= UNIX_PATH_BYTES && !path.includes("\0");
@@ -113,7 +148,8 @@ export const listenAddress: ValueType<ListenAddress> = {
 };
 
 /** The address as it is written in `--listen`. */
-export function formatListen(address: ListenAddress): string {
+export function formatListen(address: ListenSetting): string {
+  if (address.kind === "systemd") return "systemd";
   if (address.kind === "unix") {
     return `unix:${address.path}`;
   }

@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { opendirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { closeFd } from "libbpf-ts";
 import { inNamespace } from "../kernel/namespaces.ts";
 import { turn } from "../kernel/netlink.ts";
@@ -138,11 +137,15 @@ function nobody(without: NonNullable<PortHolder["without"]>, ports: Set<string>)
 
 /**
  * None for a process that has ended. The kernel takes some microseconds for each, so that one with
- * 20,000 would hold up the event loop.
+ * 20,000 would hold up the event loop. Only this thread has the right to open the directory.
  */
 async function descriptors(pid: string): Promise<string[]> {
   try {
-    return await readdir(`/proc/${pid}/fd`);
+    const names: string[] = [];
+    for await (const { name } of opendirSync(`/proc/${pid}/fd`, { bufferSize: 1024 })) {
+      names.push(name);
+    }
+    return names;
   } catch {
     return [];
   }

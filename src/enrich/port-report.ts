@@ -2,6 +2,7 @@ import { findNamespaces, NamespaceGoneError, type NetworkNamespace } from "../ke
 import { type PortSnapshot, takePortSnapshot } from "../kernel/ports.ts";
 import { formatNetns } from "../probes/fields.ts";
 import { holdersOf, type PortHolder } from "./port-holders.ts";
+import type { NamespacePorts, PortReport } from "./port-report.schema.ts";
 import { workloadOf } from "./workload.ts";
 
 export interface PortReportQuery {
@@ -15,7 +16,7 @@ const MAX_NAMESPACES = 16;
 const MAX_HOLDERS = 100;
 
 /** Who holds local ports, as JSON; the busiest namespaces first, and in each the busiest process. */
-export async function portReport(query: PortReportQuery): Promise<object> {
+export async function portReport(query: PortReportQuery): Promise<PortReport> {
   const { namespaces } = await findNamespaces();
   const snapshots: PortSnapshot[] = [];
   for (const namespace of namespaces.filter((one) => isWanted(one, query.netns))) {
@@ -25,7 +26,7 @@ export async function portReport(query: PortReportQuery): Promise<object> {
   const busy = snapshots
     .filter((snapshot) => query.netns !== undefined || inUse(snapshot) > 0)
     .sort((one, other) => inUse(other) - inUse(one));
-  const reports: object[] = [];
+  const reports: NamespacePorts[] = [];
   for (const snapshot of busy.slice(0, MAX_NAMESPACES)) {
     const holders = await unlessGone(() => holdersOf(snapshot, protocolOf(query)));
     if (holders !== undefined) reports.push(describe(snapshot, holders));
@@ -55,7 +56,7 @@ async function unlessGone<T>(act: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-function describe(snapshot: PortSnapshot, holders: readonly PortHolder[]): object {
+function describe(snapshot: PortSnapshot, holders: readonly PortHolder[]): NamespacePorts {
   const { netns, range, tcp, udp, destinations } = snapshot;
   return {
     ...formatNetns(netns.cookie ?? 0n, netns.inum),

@@ -17,7 +17,7 @@ const CHANGE = 0.05;
 const SOON_MS = 250;
 const LATE_MS = 10_000;
 /** Nothing new for this long: what was seen is all there is for now. */
-const SETTLED_MS = 500;
+const SETTLED_MS = 200;
 
 const FAIRLY_FULL = 0.5;
 

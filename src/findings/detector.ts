@@ -1,5 +1,5 @@
 import type { Observation } from "./finding.ts";
-import type { Endpoint, NetnsName, ObservedEvent, ProcessName } from "./observed.ts";
+import type { Endpoint, NetnsName, ObservedEvent, Owner, ProcessName } from "./observed.ts";
 
 /** Which local ports are in use in a network namespace, and by whom. */
 export interface CensusQuestion {
@@ -18,7 +18,7 @@ export interface CensusQuestion {
 export interface PortHolder {
   /** Absent where no process was found. */
   readonly process?: ProcessName;
-  readonly cgroup?: object;
+  readonly cgroup?: NonNullable<Owner["cgroup"]>;
   /** Why there is none. */
   readonly without?: "time_wait" | "orphaned" | "unknown";
   readonly ports: number;

@@ -1,4 +1,13 @@
-import type { Endpoint, NetnsName, Owner } from "./observed.ts";
+import type { NetnsName } from "../probes/fields.schema.ts";
+import type { Consequence, Diagnosis, FindingTuple, Party } from "./finding.schema.ts";
+
+export type {
+  Consequence,
+  Diagnosis,
+  FindingJson,
+  FindingTuple,
+  Party,
+} from "./finding.schema.ts";
 
 /** The one list of kinds: of files in this folder, metrics, and rows of the README. */
 export const FINDING_KINDS = [
@@ -20,46 +29,15 @@ export type Severity = (typeof SEVERITIES)[number];
 export const FINDING_STATES = ["active", "closed"] as const;
 export type FindingState = (typeof FINDING_STATES)[number];
 
-/** One side of an incident. */
-export interface Party extends Owner {
-  /** What it did, for example `refused` or `holder`. */
-  readonly role: string;
-  readonly socket_cookie?: string;
-  readonly local?: Partial<Endpoint>;
-  readonly peer?: Endpoint;
-  /** Local ports that it holds. */
-  readonly ports?: number;
-}
+/** `evicted`: to make room for newer ones. */
+export const CLOSE_REASONS = ["quiet", "replaced", "evicted"] as const;
+export type CloseReason = (typeof CLOSE_REASONS)[number];
 
-export interface Remedy {
-  readonly summary: string;
-  /** To be typed as they are, but for words in <angle brackets>. */
-  readonly commands: readonly string[];
-}
+export const CONFIDENCE_LEVELS = ["high", "medium", "low"] as const;
 
-export interface Reference {
-  readonly title: string;
-  readonly url: string;
-}
-
-export interface Confidence {
-  readonly level: "high" | "medium" | "low";
-  /** What it rests on, and what keeps it from being higher. */
-  readonly rests_on: string;
-}
-
-/** What a kind makes of all that was observed. */
-export interface Diagnosis {
-  readonly severity: Severity;
-  readonly summary: string;
-  readonly explanation: string;
-  readonly remedies: readonly Remedy[];
-  readonly references: readonly Reference[];
-  readonly confidence: Confidence;
-}
-
-/** Numbers by name. Of names that end in `_max` the greatest is kept, others are added up. */
-export type Consequence = Readonly<Record<string, number>>;
+export type Reference = Diagnosis["references"][number];
+export type Remedy = Diagnosis["remedies"][number];
+export type Confidence = Diagnosis["confidence"];
 
 /** What was observed of one finding so far. */
 export interface Observed {
@@ -86,7 +64,7 @@ export interface Observation {
   /** Seqs of the events it rests on. */
   readonly evidence: readonly number[];
   readonly parties: readonly Party[];
-  readonly tuples: readonly object[];
+  readonly tuples: readonly FindingTuple[];
   readonly consequence: Consequence;
   /** Numbers that replace what they were. */
   readonly levels?: Consequence;
@@ -95,27 +73,3 @@ export interface Observation {
   /** A finding that this one shows to have been something else. */
   readonly replaces?: { readonly kind: FindingKind; readonly key: string };
 }
-
-/** A finding as /findings, the stream and nobody else see it. */
-export interface FindingJson extends Diagnosis {
-  readonly id: string;
-  readonly kind: FindingKind;
-  readonly state: FindingState;
-  readonly netns?: NetnsName;
-  readonly first_seen: string;
-  readonly last_seen: string;
-  readonly closed_at?: string;
-  readonly close_reason?: CloseReason;
-  /** Id of the finding that took its place. */
-  readonly replaced_by?: string;
-  readonly count: number;
-  readonly parties: readonly Party[];
-  readonly tuples: readonly object[];
-  readonly consequence: Consequence;
-  /** Seqs of the first and last events, ascending. */
-  readonly evidence: readonly number[];
-  readonly evidence_count: number;
-}
-
-/** `evicted`: to make room for newer ones. */
-export type CloseReason = "quiet" | "replaced" | "evicted";

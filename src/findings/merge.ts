@@ -1,4 +1,4 @@
-import type { Consequence, Party } from "./finding.ts";
+import type { Consequence, FindingTuple, Party } from "./finding.ts";
 
 const MAX_PARTIES = 8;
 const MAX_TUPLES = 8;
@@ -68,16 +68,16 @@ function partyId({ role, process, local, peer }: Party): string {
 }
 
 export class DistinctTuples {
-  readonly #known = new Map<string, object>();
+  readonly #known = new Map<string, FindingTuple>();
 
-  add(tuples: readonly object[]): void {
+  add(tuples: readonly FindingTuple[]): void {
     for (const tuple of tuples) {
       if (this.#known.size >= MAX_TUPLES) return;
       this.#known.set(JSON.stringify(tuple), tuple);
     }
   }
 
-  get list(): readonly object[] {
+  get list(): readonly FindingTuple[] {
     return [...this.#known.values()];
   }
 }

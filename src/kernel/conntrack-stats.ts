@@ -64,11 +64,25 @@ export function readConntrackStats(): ConntrackStats | undefined {
     type: GET_STATS_CPU,
     payload: new Uint8Array(NFGENMSG_BYTES),
   };
-  withNetlink(NETLINK_NETFILTER, (socket) => {
-    dumpAtOnce(socket, request, (body) => addAttributes(total, body.subarray(NFGENMSG_BYTES)));
-  });
-  return total;
+  try {
+    withNetlink(NETLINK_NETFILTER, (socket) => {
+      dumpAtOnce(socket, request, (body) => addAttributes(total, body.subarray(NFGENMSG_BYTES)));
+    });
+    return total;
+  } catch (error) {
+    // Without CAP_NET_ADMIN (nfnetlink_rcv); everybody may read the file, where there is one.
+    const stats = readProcStats();
+    if (stats === undefined) throw error;
+    return stats;
+  }
 }
+
+/** ct_cpu_seq_show() has other names for some, 5.10 to 6.12. */
+const PROC_NAMES: Readonly<Partial<Record<keyof ConntrackStats, string>>> = {
+  clash_resolve: "clashres",
+  chain_toolong: "chaintoolong",
+  error: "icmp_error",
+};
 
 /** /proc/net/stat/nf_conntrack: a line of names over one line of hexadecimal numbers per CPU. */
 export function parseProcStats(text: string): ConntrackStats {
@@ -78,7 +92,7 @@ export function parseProcStats(text: string): ConntrackStats {
     .map((line) => line.trim().split(/\s+/));
   const total = zeroes();
   for (const counter of CONNTRACK_COUNTERS) {
-    const column = names.indexOf(counter);
+    const column = names.indexOf(PROC_NAMES[counter] ?? counter);
     for (const cpu of cpus) total[counter] += Number.parseInt(cpu[column] ?? "0", 16);
   }
   return total;

@@ -1,5 +1,6 @@
 import type { RecordBatch, RecordViews, Subscription } from "libbpf-ts";
 import { kindAt } from "../probes/kinds.ts";
+import type { Probe } from "../probes/probe.ts";
 import type { AttachedProbe } from "./attach.ts";
 
 /** Records of one probe, in place in its ring: valid only while the sink runs. */
@@ -69,24 +70,30 @@ export class ProbeDrain {
 
   #handle(batch: RecordBatch, views: RecordViews): void {
     this.#read += batch.count;
-    const count = this.#keepSound(batch, views);
+    const count = keepSound(this.#probe.probe, batch, views);
+    this.#malformed += batch.count - count;
     if (count === 0) return;
     const { offsets, start, end } = batch;
     this.#sink({ probe: this.#probe, views, offsets, count, start, end });
   }
+}
 
-  /** Moves the offsets of records of the right size to the front. */
-  #keepSound({ offsets, lengths, count }: RecordBatch, views: RecordViews): number {
-    const { probe } = this.#probe;
-    const uniform = probe.secondary === undefined;
-    let { size } = probe.layout;
-    let kept = 0;
-    for (let index = 0; index < count; index++) {
-      const at = offsets[index] as number;
-      if (!uniform) size = kindAt(probe, views, at).layout.size;
-      if (lengths[index] === size) offsets[kept++] = at;
-    }
-    this.#malformed += count - kept;
-    return kept;
+/**
+ * Moves the offsets of records of the right size to the front, and returns how many they are. The
+ * others cannot be decoded.
+ */
+export function keepSound(
+  probe: Probe,
+  { offsets, lengths, count }: RecordBatch,
+  views: RecordViews,
+): number {
+  const uniform = probe.secondary === undefined;
+  let { size } = probe.layout;
+  let kept = 0;
+  for (let index = 0; index < count; index++) {
+    const at = offsets[index] as number;
+    if (!uniform) size = kindAt(probe, views, at).layout.size;
+    if (lengths[index] === size) offsets[kept++] = at;
   }
+  return kept;
 }

@@ -1,5 +1,6 @@
 import { TCP_STATE_NAMES } from "../probes/fields.ts";
 import type { PortRange } from "./port-range.ts";
+import type { Destination } from "./ports.schema.ts";
 import type { DiagRecord, SocketAddress, SocketProtocol } from "./sock-diag.ts";
 
 /** How one protocol uses the local ports of a range, less the reserved ones. */
@@ -10,15 +11,6 @@ export interface PortUse {
   readonly boundWithoutPeer: number;
   /** Sockets on these ports. */
   readonly sockets: number;
-}
-
-/** How many local ports are in use towards one peer. */
-export interface Destination {
-  readonly protocol: SocketProtocol;
-  readonly peer: SocketAddress;
-  readonly ports: number;
-  /** Sockets by their state's name (TCP_STATE_NAMES): `{ established: 3, time_wait: 40 }`. */
-  readonly states: Readonly<Record<string, number>>;
 }
 
 interface Towards {

@@ -3,7 +3,8 @@ import { type ConntrackTable, readConntrackTable } from "./conntrack-stats.ts";
 import { inNamespace, type NetworkNamespace } from "./namespaces.ts";
 import { InterruptedDumpError } from "./netlink.ts";
 import { type PortRange, readPortRange } from "./port-range.ts";
-import { type Destination, PortTally, type PortUse } from "./port-tally.ts";
+import { PortTally, type PortUse } from "./port-tally.ts";
+import type { Destination } from "./ports.schema.ts";
 import { BOUND_ONLY, LISTEN, listSockets, NOT_LISTEN, openSockDiag } from "./sock-diag.ts";
 import { readSocketCounts, type SocketCounts } from "./sockstat.ts";
 

@@ -1,3 +1,5 @@
+import type { GapEvent } from "./events.schema.ts";
+
 /**
  * One event as it leaves the daemon: JSON-ready, snake_case. Only the head is typed here; the rest
  * belongs to the probe. 64-bit identifiers are decimal strings.
@@ -27,15 +29,9 @@ export interface EventBatch {
   event(index: number, seq: number): TuplewatchEvent;
 }
 
-/**
- * Where events were lost: `kernel_ring` before they had a number, `journal` because a reader asked
- * for events that the journal no longer holds, `slow_client` because the journal moved on while
- * the client did not read, `restart` because the reader's seq belongs to an earlier daemon.
- */
-export type GapWhere = "journal" | "kernel_ring" | "restart" | "slow_client";
-
 export interface Gap {
-  readonly where: GapWhere;
+  /** Where events were lost. */
+  readonly where: GapEvent["where"];
   /** Absent where nobody can know (`restart`). */
   readonly missed?: number;
   /** First and last missing seq; absent when the lost events never had one. */
@@ -46,7 +42,7 @@ export interface Gap {
   readonly time?: string;
 }
 
-export function gapEvent(gap: Gap): TuplewatchEvent {
+export function gapEvent(gap: Gap): GapEvent {
   return {
     time: gap.time ?? new Date().toISOString(),
     type: "gap",

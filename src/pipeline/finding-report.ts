@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { FindingSink } from "../findings/engine.ts";
 import type { FindingJson } from "../findings/finding.ts";
 import { ObjectBatch } from "./batch.ts";
+import type { FindingEvent } from "./events.schema.ts";
 import type { Journal } from "./journal.ts";
 
 /** A flood of findings must not become a flood of lines; the stream has them all. */
@@ -22,7 +23,11 @@ export class FindingReport implements FindingSink {
   }
 
   emit(finding: FindingJson): void {
-    const event = { time: new Date().toISOString(), type: "finding", ...finding };
+    const event: Omit<FindingEvent, "seq"> = {
+      time: new Date().toISOString(),
+      type: "finding",
+      ...finding,
+    };
     this.#journal.append(new ObjectBatch("finding", [event]));
   }
 

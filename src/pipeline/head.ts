@@ -3,6 +3,7 @@ import { formatTime } from "../kernel/clock.ts";
 import { attributionNames, type EventHead, inferredNames } from "../probes/events.gen.ts";
 import { bitNames, enumName, formatNetns, formatProcess } from "../probes/fields.ts";
 import type { Party } from "../probes/probe.ts";
+import type { EventHeadJson } from "./events.schema.ts";
 
 /** Names of one party. Absent ones are not known, or no longer. */
 export interface PartyNames {
@@ -24,7 +25,7 @@ export interface Origin {
 }
 
 /** The common head of an event, JSON-ready. `type` is the event type. */
-export function formatHead(head: EventHead, type: string, origin: Origin) {
+export function formatHead(head: EventHead, type: string, origin: Origin): EventHeadJson {
   const { names } = origin;
   const attribution = enumName(attributionNames, head.attribution);
   return {

@@ -1,11 +1,12 @@
 import type { CensusTaker } from "../kernel/census.ts";
 import type { PortSnapshot } from "../kernel/ports.ts";
 import { formatNetns } from "../probes/fields.ts";
+import type { NamespaceStatusJson } from "./namespace-status.schema.ts";
 
 const MS_PER_SECOND = 1000;
 
 /** Part of the body of /status; JSON-ready. */
-export async function namespaceStatus(census: CensusTaker): Promise<object> {
+export async function namespaceStatus(census: CensusTaker): Promise<NamespaceStatusJson> {
   const latest = await census.latest();
   return {
     namespace_census: {
@@ -18,10 +19,13 @@ export async function namespaceStatus(census: CensusTaker): Promise<object> {
   };
 }
 
-function describe({ netns, range, tcp, udp, destinations, conntrack }: PortSnapshot): object {
+type Namespace = NamespaceStatusJson["network_namespaces"][number];
+
+function describe(snapshot: PortSnapshot): Namespace {
+  const { netns, range, tcp, udp, destinations, conntrack } = snapshot;
   return {
     ...formatNetns(netns.cookie ?? 0n, netns.inum),
-    name: netns.name,
+    ...(netns.name !== undefined && { name: netns.name }),
     local_ports: {
       low: range.low,
       high: range.high,
@@ -30,10 +34,11 @@ function describe({ netns, range, tcp, udp, destinations, conntrack }: PortSnaps
       udp: describeUse(udp),
       top_destinations: destinations,
     },
-    conntrack,
+    ...(conntrack !== undefined && { conntrack }),
   };
 }
 
-function describeUse({ inUse, boundWithoutPeer, sockets }: PortSnapshot["tcp"]): object {
+function describeUse(use: PortSnapshot["tcp"]): Namespace["local_ports"]["tcp"] {
+  const { inUse, boundWithoutPeer, sockets } = use;
   return { in_use: inUse, bound_without_peer: boundWithoutPeer, sockets };
 }

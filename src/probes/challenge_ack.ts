@@ -1,5 +1,6 @@
 import { clockResolutionNs, Posix } from "libbpf-ts";
 import { Counter, type Registry } from "prom-client";
+import type { ChallengeAckBody } from "./challenge_ack.schema.ts";
 import { watchSurvivors } from "./challenge_ack_survivors.ts";
 import { challengeOutcome } from "./challenge_outcome.ts";
 import {
@@ -13,7 +14,7 @@ import {
   triggerNames,
 } from "./events.gen.ts";
 import { enumName, formatCookie, formatEndpoint, TCP_STATE_NAMES } from "./fields.ts";
-import type { Aggregator, DecodedRecord, Probe } from "./probe.ts";
+import type { Aggregator, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 import { zeroCombinations } from "./zero.ts";
 
@@ -87,7 +88,7 @@ export const challengeAck: Probe = {
   upkeep: watchSurvivors,
 };
 
-function body(event: ChallengeAckEvent): DecodedRecord["body"] {
+function body(event: ChallengeAckEvent): ChallengeAckBody {
   return {
     ...formatCookie(event.socketCookie),
     local: formatEndpoint(event.local),
@@ -103,9 +104,12 @@ function body(event: ChallengeAckEvent): DecodedRecord["body"] {
 }
 
 /** Nothing is said where the backend cannot know. */
-function sent(name: string): { sent?: boolean; limiter?: string } {
-  if (name === "unknown") return {};
-  return name === "yes" ? { sent: true } : { sent: false, limiter: name.replace("_limited", "") };
+function sent(
+  name: (typeof sentNames)[keyof typeof sentNames],
+): Pick<ChallengeAckBody, "sent" | "limiter"> {
+  if (name === "socket_limited") return { sent: false, limiter: "socket" };
+  if (name === "netns_limited") return { sent: false, limiter: "netns" };
+  return name === "yes" ? { sent: true } : {};
 }
 
 function createAggregator(registry: Registry): Aggregator {

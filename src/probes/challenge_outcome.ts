@@ -1,4 +1,5 @@
 import { Counter, type Registry } from "prom-client";
+import type { ChallengeOutcomeBody } from "./challenge_ack.schema.ts";
 import {
   type ChallengeOutcomeEvent,
   challengeOutcomeEventColumnCount,
@@ -9,7 +10,7 @@ import {
   outcomeNames,
 } from "./events.gen.ts";
 import { enumName, eventTypeNumber, formatCookie, formatEndpoint } from "./fields.ts";
-import type { Aggregator, DecodedRecord, SecondaryRecord } from "./probe.ts";
+import type { Aggregator, SecondaryRecord } from "./probe.ts";
 import { Tally } from "./tally.ts";
 import { zeroCombinations } from "./zero.ts";
 
@@ -29,7 +30,7 @@ export const challengeOutcome: SecondaryRecord = {
   createAggregator,
 };
 
-function body(event: ChallengeOutcomeEvent): DecodedRecord["body"] {
+function body(event: ChallengeOutcomeEvent): ChallengeOutcomeBody {
   return {
     ...formatCookie(event.socketCookie),
     local: formatEndpoint(event.local),

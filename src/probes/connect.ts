@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { Counter, Histogram, type Registry } from "prom-client";
+import type { ConnectBody } from "./connect.schema.ts";
 import {
   type ConnectEvent,
   connectEventColumnCount,
@@ -18,7 +19,7 @@ import {
   protocolName,
   resultName,
 } from "./fields.ts";
-import type { Aggregator, DecodedRecord, Party, Probe } from "./probe.ts";
+import type { Aggregator, Party, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 import { zeroCombinations } from "./zero.ts";
 
@@ -92,7 +93,7 @@ function isTelling(rows: Float64Array, row: number): boolean {
   );
 }
 
-function body(event: ConnectEvent): DecodedRecord["body"] {
+function body(event: ConnectEvent): ConnectBody {
   const local = formatLocal(event.local);
   return {
     socket_cookie: String(event.socketCookie),
@@ -109,7 +110,7 @@ function body(event: ConnectEvent): DecodedRecord["body"] {
 }
 
 /** The socket that received from this 4-tuple until now. */
-function conflict(event: ConnectEvent): DecodedRecord["body"] {
+function conflict(event: ConnectEvent): NonNullable<ConnectBody["conflict"]> {
   return {
     socket_cookie: String(event.conflictCookie),
     local: formatEndpoint(event.conflictLocal),

@@ -1,4 +1,5 @@
 import { Counter, type Registry } from "prom-client";
+import type { ConntrackEntry, ConntrackInsertFailedBody } from "./conntrack.schema.ts";
 import {
   type ConntrackInsertFailedEvent,
   causeNames,
@@ -13,7 +14,7 @@ import {
 } from "./events.gen.ts";
 import { enumName, formatFlowOwner, formatTuple, protocolName } from "./fields.ts";
 import { flowRetry } from "./flow_retry.ts";
-import type { Aggregator, Backend, DecodedRecord, Party, PartyColumns, Probe } from "./probe.ts";
+import type { Aggregator, Backend, Party, PartyColumns, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 import { zeroCombinations } from "./zero.ts";
 
@@ -92,7 +93,7 @@ export const conntrackInsertFailed: Probe = {
   secondary: [flowRetry],
 };
 
-function body(event: ConntrackInsertFailedEvent): DecodedRecord["body"] {
+function body(event: ConntrackInsertFailedEvent): ConntrackInsertFailedBody {
   return {
     protocol: protocolName(event.protocol),
     original: formatTuple(event.original),
@@ -108,7 +109,7 @@ function body(event: ConntrackInsertFailedEvent): DecodedRecord["body"] {
 }
 
 /** The entry that holds the tuple. */
-function winner(event: ConntrackInsertFailedEvent): object {
+function winner(event: ConntrackInsertFailedEvent): ConntrackEntry {
   return {
     original: formatTuple(event.winnerOriginal),
     reply: formatTuple(event.winnerReply),
@@ -117,7 +118,7 @@ function winner(event: ConntrackInsertFailedEvent): object {
 }
 
 /** Who sent the flow's first packet, where it is known: perhaps in another namespace. */
-function owner(owner: FlowOwner): { owner?: object } {
+function owner(owner: FlowOwner): Pick<ConntrackEntry, "owner"> {
   if (owner.timeNs === 0n) return {};
   return { owner: formatFlowOwner(owner) };
 }

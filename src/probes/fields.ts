@@ -7,6 +7,7 @@ import {
   type Process,
   type Tuple,
 } from "./events.gen.ts";
+import type * as json from "./fields.schema.ts";
 
 const WILDCARD = /^(0\.0\.0\.0|::)$/;
 
@@ -16,18 +17,18 @@ export function formatAddress(bytes: Uint8Array): string {
   return ipaddr.fromByteArray([...bytes]).toString();
 }
 
-export function formatEndpoint({ address, port }: Endpoint): { address: string; port: number } {
+export function formatEndpoint({ address, port }: Endpoint): json.Endpoint {
   return { address: formatAddress(address), port };
 }
 
 /** The local side of a socket: without what the kernel had not chosen yet. */
-export function formatLocal(local: Endpoint): { address?: string; port?: number } | undefined {
+export function formatLocal(local: Endpoint): json.LocalEndpoint | undefined {
   const address = formatAddress(local.address);
   if (local.port !== 0) return { address, port: local.port };
   return WILDCARD.test(address) ? undefined : { address };
 }
 
-export function formatTuple({ src, dst }: Tuple): object {
+export function formatTuple({ src, dst }: Tuple): json.Tuple {
   return { src: formatEndpoint(src), dst: formatEndpoint(dst) };
 }
 
@@ -43,7 +44,7 @@ export function protocolName(protocol: number): string {
 }
 
 /** Absent when nobody is known; without pid and comm when only the socket's user is. */
-export function formatProcess({ pid, uid, comm }: Process): object {
+export function formatProcess({ pid, uid, comm }: Process): json.ProcessName {
   return pid === 0 ? { uid } : { pid, comm, uid };
 }
 
@@ -53,7 +54,7 @@ export function formatNetns(cookie: bigint, inum: number): { cookie?: string; in
 }
 
 /** Who sent a flow's first packet. */
-export function formatFlowOwner(owner: FlowOwner): object {
+export function formatFlowOwner(owner: FlowOwner): json.Owner {
   return {
     process: formatProcess(owner.process),
     cgroup: { id: String(owner.cgroupId) },
@@ -62,8 +63,9 @@ export function formatFlowOwner(owner: FlowOwner): object {
 }
 
 /** Names of the bits that are set; `names` by bit value. */
-export function bitNames(bits: number, names: Readonly<Record<number, string>>): string[] {
-  return Object.entries(names).flatMap(([bit, name]) => (bits & Number(bit) ? [name] : []));
+export function bitNames<N extends Names>(bits: number, names: N): NameIn<N>[] {
+  const known = Object.entries(names) as [string, NameIn<N>][];
+  return known.flatMap(([bit, name]) => (bits & Number(bit) ? [name] : []));
 }
 
 /** A socket without a cookie had none: before 5.12 the kernel gives it one only when asked. */
@@ -78,9 +80,15 @@ export function eventTypeNumber(name: string): number {
   return Number(found[0]);
 }
 
-/** Name of an enumerator; its number, should the kernel side be newer. */
-export function enumName(names: Readonly<Record<number, string>>, value: number): string {
-  return names[value] ?? String(value);
+type Names = Readonly<Record<number, string>>;
+type NameIn<N extends Names> = N[keyof N & number];
+
+/**
+ * Name of an enumerator; its number, should the kernel side be newer, which is none of the names
+ * that the type and the schema have.
+ */
+export function enumName<N extends Names>(names: N, value: number): NameIn<N> {
+  return (names[value] ?? String(value)) as NameIn<N>;
 }
 
 function isMapped(bytes: Uint8Array): boolean {

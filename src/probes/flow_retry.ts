@@ -1,4 +1,5 @@
 import { Histogram, type Registry } from "prom-client";
+import type { FlowRetryBody } from "./conntrack.schema.ts";
 import {
   decodeFlowRetryEvent,
   decodeFlowRetryEventColumns,
@@ -8,7 +9,7 @@ import {
   flowRetryEventLayout,
 } from "./events.gen.ts";
 import { eventTypeNumber, formatTuple, protocolName } from "./fields.ts";
-import type { Aggregator, DecodedRecord, SecondaryRecord } from "./probe.ts";
+import type { Aggregator, SecondaryRecord } from "./probe.ts";
 
 /** One event per flow that conntrack had refused, once it is accepted: what the refusal cost. */
 export const flowRetry: SecondaryRecord = {
@@ -26,7 +27,7 @@ export const flowRetry: SecondaryRecord = {
   createAggregator,
 };
 
-function body(event: FlowRetryEvent): DecodedRecord["body"] {
+function body(event: FlowRetryEvent): FlowRetryBody {
   return {
     protocol: protocolName(event.protocol),
     original: formatTuple(event.original),

@@ -1,4 +1,5 @@
 import { Counter, type Registry } from "prom-client";
+import type { StaleFlowReuseBody } from "./conntrack.schema.ts";
 import {
   decodeStaleFlowReuseEvent,
   decodeStaleFlowReuseEventColumns,
@@ -16,7 +17,7 @@ import {
   formatTuple,
   protocolName,
 } from "./fields.ts";
-import type { Aggregator, DecodedRecord, Party, Probe } from "./probe.ts";
+import type { Aggregator, Party, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 import { zeroCombinations } from "./zero.ts";
 
@@ -78,7 +79,7 @@ export const staleFlow: Probe = {
   createAggregator,
 };
 
-function body(event: StaleFlowReuseEvent): DecodedRecord["body"] {
+function body(event: StaleFlowReuseEvent): StaleFlowReuseBody {
   return {
     ...formatCookie(event.socketCookie),
     protocol: protocolName(event.protocol),

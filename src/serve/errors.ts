@@ -1,19 +1,20 @@
 import type { Socket } from "node:net";
+import type { ErrorBody, ErrorCode, ErrorDetails } from "./answers.schema.ts";
 
 /** A request that cannot be served, as the JSON body `{ "error": { code, message, ... } }`. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
   readonly status: number;
-  readonly code: string;
+  readonly code: ErrorCode;
   /** More members of the body, for programs. */
-  readonly details: Readonly<Record<string, unknown>>;
+  readonly details: ErrorDetails;
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     status: number,
-    code: string,
+    code: ErrorCode,
     message: string,
-    details: Readonly<Record<string, unknown>> = {},
+    details: ErrorDetails = {},
     headers: Readonly<Record<string, string>> = {},
   ) {
     super(message);
@@ -24,8 +25,9 @@ export class HttpError extends Error {
   }
 }
 
-export function errorBody(code: string, message: string, details: object = {}): string {
-  return `${JSON.stringify({ error: { code, message, ...details } })}\n`;
+export function errorBody(code: ErrorCode, message: string, details: ErrorDetails = {}): string {
+  const body: ErrorBody = { error: { code, message, ...details } };
+  return `${JSON.stringify(body)}\n`;
 }
 
 const BROKEN_REQUESTS = new Map([

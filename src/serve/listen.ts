@@ -10,25 +10,44 @@ export class ListenError extends Error {
 }
 
 /**
- * Binds and listens. Returns the address as a client writes it: `http://127.0.0.1:5961` or
- * `unix:/run/tuplewatch.sock`.
+ * Binds and listens. Returns the address as a client writes it: `http://127.0.0.1:5961`,
+ * `https://...` where `secure`, or `unix:/run/tuplewatch.sock`.
  * @throws ListenError
  */
-export async function listen(app: FastifyInstance, address: ListenAddress): Promise<string> {
+export async function listen(
+  app: FastifyInstance,
+  address: ListenAddress,
+  secure = false,
+): Promise<string> {
   try {
-    return await bind(app, address);
+    const url = await bind(app, address);
+    return secure ? url.replace(/^http:/, "https:") : url;
   } catch (error) {
     throw new ListenError(describe(address, error), { cause: error });
   }
 }
 
 async function bind(app: FastifyInstance, address: ListenAddress): Promise<string> {
+  if (address.fd !== undefined) return listenOnOpen(app, address, address.fd);
   if (address.kind === "tcp") {
     return app.listen({ host: address.host, port: address.port });
   }
   await removeStaleSocket(address.path);
   await app.listen({ path: address.path });
   return formatListen(address);
+}
+
+async function listenOnOpen(
+  app: FastifyInstance,
+  address: ListenAddress,
+  fd: number,
+): Promise<string> {
+  await app.ready();
+  await new Promise<void>((resolve, reject) => {
+    app.server.once("error", reject);
+    app.server.listen({ fd }, resolve);
+  });
+  return address.kind === "tcp" ? `http://${formatListen(address)}` : formatListen(address);
 }
 
 /** A daemon that was killed leaves its socket file; nobody answers on it (ECONNREFUSED). */

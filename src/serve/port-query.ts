@@ -2,7 +2,7 @@ import type { PortReportQuery } from "../enrich/port-report.ts";
 import { invalidValue, type RawQuery, unknownKey, valuesOf } from "./query.ts";
 
 const KEYS = ["netns", "protocol"] as const;
-const PROTOCOLS = ["tcp", "udp"] as const;
+export const PORT_PROTOCOLS = ["tcp", "udp"] as const;
 
 /** @throws HttpError with status 400 */
 export function parsePortQuery(raw: RawQuery): PortReportQuery {
@@ -14,9 +14,9 @@ export function parsePortQuery(raw: RawQuery): PortReportQuery {
     throw invalidValue("netns", netns, "1 to 255 characters");
   }
   const protocol = single(raw, "protocol");
-  const known = PROTOCOLS.find((name) => name === protocol);
+  const known = PORT_PROTOCOLS.find((name) => name === protocol);
   if (protocol !== undefined && known === undefined) {
-    throw invalidValue("protocol", protocol, `one of ${PROTOCOLS.join(", ")}`);
+    throw invalidValue("protocol", protocol, `one of ${PORT_PROTOCOLS.join(", ")}`);
   }
   return { netns, protocol: known };
 }

@@ -4,6 +4,7 @@ import { statSync } from "node:fs";
 import { release } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { getStatus } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import type { ParsedEvent } from "../support/events.ts";
 import { eventsOf, metric } from "../support/feed.ts";
@@ -348,10 +349,8 @@ function makeFaults(): Map<string, Fault> {
 }
 
 async function probeStatus(url: string): Promise<ProbeStatus> {
-  const status = (await (await fetch(`${url}/status`)).json()) as {
-    kernel: { probes: readonly ProbeStatus[] };
-  };
-  return status.kernel.probes.find(({ probe }) => probe === PROBE) as ProbeStatus;
+  const status = await getStatus(url);
+  return status.kernel?.probes.find(({ probe }) => probe === PROBE) as ProbeStatus;
 }
 
 /** The daemon is there first; then nf_conntrack comes. */

@@ -18,7 +18,13 @@ const MEASURE = process.env.TUPLEWATCH_MIXED_STATS === "on";
 const PROBES = ["connect", "challenge_ack", "conntrack_insert_failed"];
 const ROUND_MS = 60_000;
 /** What the faults of a round are, put together. */
-const FINDINGS = ["local_port_exhaustion", "nat_insert_race", "udp_overshadowing"];
+const FINDINGS = [
+  "four_tuple_collision",
+  "local_port_exhaustion",
+  "nat_insert_race",
+  "nat_ports_exhausted",
+  "udp_overshadowing",
+];
 
 interface Traffic {
   readonly pid: number;

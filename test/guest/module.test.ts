@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { type TestContext, test } from "node:test";
+import { getStatus } from "../support/api.ts";
 import { start, startDaemonProcess } from "../support/commands.ts";
 import { eventsOf } from "../support/feed.ts";
 import { FAULTS } from "../support/netns.ts";
@@ -27,10 +28,8 @@ async function startWith(t: TestContext, backend: string): Promise<Daemon> {
 }
 
 async function attachedBackend({ url }: Daemon): Promise<string | null> {
-  const { kernel } = (await (await fetch(`${url}/status`)).json()) as {
-    kernel: { probes: readonly { backend: string | null }[] };
-  };
-  return kernel.probes[0]?.backend ?? null;
+  const { kernel } = await getStatus(url);
+  return kernel?.probes[0]?.backend ?? null;
 }
 
 /** With what depends on it; modprobe finds the first of these by itself, but not theirs. */

@@ -49,7 +49,8 @@ describe("every connect() is accounted for", () => {
       daemon.child.kill("SIGCONT");
       const seen = await eventsOf(daemon.url, 21, { pid: String(flood.pid) });
       // A record of struct connect_event takes 184 bytes and its header 8 of the ring's 4096.
-      assert.equal(seen.length, 21);
+      // The notice of the loss may be there already.
+      assert.equal(tally(seen, "type").connect, 21);
       const { attempted, lost, filtered } = await conservation(daemon.url);
       assert.deepEqual({ attempted, lost, filtered }, { attempted: 500, lost: 479, filtered: 0 });
       const later = cgroup.connects("ok", 10);

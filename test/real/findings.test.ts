@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { FINDING_KINDS, type FindingJson, SEVERITIES } from "../../src/findings/finding.ts";
+import { getFindings } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import type { Attempts } from "../support/connects.ts";
 import { eventsOf, metric } from "../support/feed.ts";
@@ -32,10 +33,8 @@ describe("findings", () => {
   });
   afterEach(() => netns.delete());
 
-  async function read(query = "state=all"): Promise<FindingJson[]> {
-    const response = await fetch(`${daemon.url}/findings?${query}`);
-    assert.equal(response.status, 200);
-    return ((await response.json()) as { findings: FindingJson[] }).findings;
+  function read(query = "state=all"): Promise<readonly FindingJson[]> {
+    return getFindings(daemon.url, query);
   }
 
   /** Those of the test's own namespace. */

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { CensusTaker } from "../../src/kernel/census.ts";
 import { findNamespaces, inNamespace, NamespaceGoneError } from "../../src/kernel/namespaces.ts";
 import { takePortSnapshot } from "../../src/kernel/ports.ts";
+import { getStatus } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";
@@ -139,10 +140,8 @@ describe("the daemon", () => {
     assert.equal(await value("network_namespaces_unlabelled", ""), 0);
     const age = (await value("namespace_census_age_seconds", "")) ?? Number.NaN;
     assert.ok(age >= 0 && age < 10, String(age));
-    const { kernel } = (await (await fetch(`${daemon.url}/status`)).json()) as {
-      kernel: { network_namespaces: { name?: string; local_ports: Record<string, unknown> }[] };
-    };
-    const found = kernel.network_namespaces.find(({ name }) => name === netns.name);
+    const { kernel } = await getStatus(daemon.url);
+    const found = kernel?.network_namespaces.find(({ name }) => name === netns.name);
     assert.deepEqual(found?.local_ports, {
       low: 20_000,
       high: 20_999,

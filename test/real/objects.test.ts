@@ -4,22 +4,13 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { getStatus } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { type Attempts, tally } from "../support/connects.ts";
 import { eventsOf, metric } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";
 
 const BUILT = "build/bpf";
-
-interface Status {
-  readonly kernel: {
-    readonly probes: readonly {
-      readonly probe: string;
-      readonly backend: string | null;
-      readonly passed_over: readonly { readonly reason: string }[];
-    }[];
-  };
-}
 
 describe("an object that does not fit", () => {
   let directory: string;
@@ -34,10 +25,10 @@ describe("an object that does not fit", () => {
   async function reasons(): Promise<readonly string[]> {
     const daemon = await startDaemonProcess(["--bpf-dir", directory]);
     try {
-      const status = (await (await fetch(`${daemon.url}/status`)).json()) as Status;
-      const connect = status.kernel.probes.find(({ probe }) => probe === "connect");
+      const { kernel } = await getStatus(daemon.url);
+      const connect = (kernel?.probes ?? []).find(({ probe }) => probe === "connect");
       assert.equal(connect?.backend, null);
-      const others = status.kernel.probes.filter(({ probe }) =>
+      const others = (kernel?.probes ?? []).filter(({ probe }) =>
         /^(challenge_ack|conntrack)/.test(probe),
       );
       assert.ok(others.every(({ backend }) => backend !== null));

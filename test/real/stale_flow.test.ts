@@ -1,23 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { getStatus } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
-
-interface Status {
-  readonly kernel: {
-    readonly probes: readonly {
-      readonly probe: string;
-      readonly backend: string | null;
-      readonly passed_over: readonly { readonly backend: string; readonly reason: string }[];
-    }[];
-  };
-}
 
 test("stale_flow is attached, or every backend says why not and the daemon runs", async () => {
   const daemon = await startDaemonProcess();
   try {
-    const status = (await (await fetch(`${daemon.url}/status`)).json()) as Status;
-    const found = status.kernel.probes.find(({ probe }) => probe === "stale_flow");
+    const status = await getStatus(daemon.url);
+    const found = status.kernel?.probes.find(({ probe }) => probe === "stale_flow");
     assert.ok(found);
     const attached = await metric(daemon.url, "tuplewatch_probe_attached");
     for (const backend of ["fentry", "kprobe"]) {

@@ -3,6 +3,7 @@ import { release } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
+import { getFindings } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { eventsOf } from "../support/feed.ts";
 import { until } from "../support/server.ts";
@@ -64,9 +65,7 @@ async function watch(
 }
 
 async function listed(ids: readonly string[]): Promise<readonly FindingJson[]> {
-  const response = await fetch(`${daemon.url}/findings`);
-  const { findings } = (await response.json()) as { readonly findings: readonly FindingJson[] };
-  return findings.filter(({ id }) => ids.includes(id));
+  return (await getFindings(daemon.url)).filter(({ id }) => ids.includes(id));
 }
 
 function only({ findings }: Seen): FindingJson {

@@ -1,4 +1,5 @@
 import type { FindingJson } from "../../src/findings/finding.ts";
+import { getFindings } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { SCENARIOS, type ScenarioName } from "./catalog.ts";
 import { play } from "./play.ts";
@@ -19,8 +20,7 @@ async function main(names: readonly ScenarioName[]): Promise<void> {
       onLine: (line) => say(`  | ${line}`),
     });
   }
-  const response = await fetch(`${daemon.url}/findings?state=all`);
-  const { findings } = (await response.json()) as { findings: readonly FindingJson[] };
+  const findings = await getFindings(daemon.url, "state=all");
   say(findings.length === 0 ? "\ntuplewatch: no finding" : "\ntuplewatch:");
   for (const finding of findings.toReversed()) show(finding);
   daemon.child.kill("SIGTERM");

@@ -30,6 +30,8 @@ const START_LIMIT_MS = 90_000;
 /** For what takes longer than most. */
 export interface Limit {
   readonly timeoutMs?: number;
+  /** A command, with arguments, that runs another. */
+  readonly wrapper?: readonly string[];
 }
 
 export function start(
@@ -61,7 +63,8 @@ export function tuplewatch(
   env: NodeJS.ProcessEnv = {},
   limit: Limit = {},
 ): Running {
-  return start(process.execPath, [MAIN, ...args], env, "", limit);
+  const [command = process.execPath, ...before] = [...(limit.wrapper ?? []), process.execPath];
+  return start(command, [...before, MAIN, ...args], env, "", limit);
 }
 
 export function curl(...args: string[]): Running {

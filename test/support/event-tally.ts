@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
-import type { ParsedEvent } from "./events.ts";
+import { getStatus } from "./api.ts";
+import { type ParsedEvent, parseEvent } from "./events.ts";
 import { until } from "./server.ts";
 
 /** Follows all events of a daemon from its first, and counts them. */
@@ -57,8 +58,7 @@ export class EventTally {
   }
 
   async #nextSeq(): Promise<number> {
-    const response = await fetch(`${this.#url}/status`);
-    const { journal } = (await response.json()) as { journal: { next_seq: number } };
+    const { journal } = await getStatus(this.#url);
     return journal.next_seq;
   }
 
@@ -70,7 +70,7 @@ export class EventTally {
   async #read(body: Readable): Promise<void> {
     try {
       for await (const line of createInterface({ input: body })) {
-        if (line !== "") this.#add(JSON.parse(line) as ParsedEvent);
+        if (line !== "") this.#add(parseEvent(line));
       }
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error;

@@ -1,4 +1,5 @@
 import { ObjectBatch, type TuplewatchEvent } from "../../src/pipeline/batch.ts";
+import { checkEvent } from "./schema.ts";
 
 /** A connect event as the probe describes it, with every field that a filter looks at. */
 export function connectEvent(port: number, more: object = {}): Omit<TuplewatchEvent, "seq"> {
@@ -7,13 +8,19 @@ export function connectEvent(port: number, more: object = {}): Omit<TuplewatchEv
     type: "connect",
     probe: "connect",
     backend: "fentry",
+    cpu: 0,
     netns: { cookie: "4711", inum: 4026531840, name: "web" },
     attribution: "current",
     process: { pid: 1234, comm: "curl", uid: 1000 },
+    socket_cookie: "90417",
     protocol: "tcp",
+    family: "ipv6",
     local: { address: "10.0.0.1", port },
     peer: { address: "2001:db8::5", port: 443 },
     result: "ok",
+    duration_ns: 24_816,
+    syn_retransmits: 0,
+    technique: "plain",
     ...more,
   };
 }
@@ -34,12 +41,22 @@ export interface ParsedEvent {
   readonly [field: string]: unknown;
 }
 
-/** The events of an NDJSON text; every line must be whole. Heartbeats are left out. */
+/**
+ * The events of an NDJSON text; every line must be whole, and as its schema has it. Heartbeats are
+ * left out.
+ */
 export function parseNdjson(text: string): ParsedEvent[] {
   return text
     .split("\n")
     .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as ParsedEvent);
+    .map(parseEvent);
+}
+
+/** @throws Error if it is not just as documented */
+export function parseEvent(line: string): ParsedEvent {
+  const event = JSON.parse(line) as ParsedEvent;
+  checkEvent(event);
+  return event;
 }
 
 /** Fails unless what came and what a gap reported is each seq from `first` to `last` once. */

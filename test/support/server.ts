@@ -2,9 +2,13 @@ import type { AddressInfo } from "node:net";
 import { after } from "node:test";
 import { pino } from "pino";
 import { Registry } from "prom-client";
+import { defaultConfig } from "../../src/config/load.ts";
 import { Journal, type JournalLimits } from "../../src/pipeline/journal.ts";
+import type { AccessConfig } from "../../src/serve/access/access.ts";
+import { AccessSource } from "../../src/serve/access/access-source.ts";
 import { registerBuildInfo } from "../../src/serve/metrics.ts";
 import { createServer, type ServerParts, type TuplewatchServer } from "../../src/serve/server.ts";
+import type { KernelStatus, Status } from "../../src/serve/status.schema.ts";
 
 export interface TestServer {
   readonly journal: Journal;
@@ -13,9 +17,38 @@ export interface TestServer {
   readonly url: string;
   readonly app: TuplewatchServer["app"];
   readonly hub: TuplewatchServer["hub"];
+  readonly registry: Registry;
   /** The sum of a metric over its labels. */
   total(metric: string): Promise<number>;
 }
+
+export const KERNEL_STATUS: KernelStatus = {
+  release: "6.12.0",
+  libbpf: "1.1",
+  probes: [],
+  namespace_census: { age_seconds: null, duration_seconds: null, failures: 0, left_out: 0 },
+  network_namespaces: [],
+};
+
+export const STATUS: Status = {
+  version: "0.0.0",
+  schema_version: "0.0",
+  started_at: "2026-01-02T03:04:05.006Z",
+  uptime_seconds: 0,
+  ready: { ok: true },
+  journal: {
+    events: 0,
+    bytes: 0,
+    view_bytes: 0,
+    appended: 0,
+    evicted: 0,
+    oldest_seq: 1,
+    next_seq: 1,
+  },
+  stream_clients: 0,
+  privileges: null,
+  kernel: null,
+};
 
 export const ROOMY: JournalLimits = { maxEvents: 1_000_000, maxBytes: 1 << 30 };
 
@@ -33,6 +66,14 @@ export function suiteScope(): Scope {
   return { after: (close) => void closers.push(close) };
 }
 
+const LOGGER = pino({ level: "silent" });
+
+/** As a daemon on 127.0.0.1 that nobody configured, or with `changes`. */
+export function accessOf(changes: Partial<AccessConfig> = {}): AccessSource {
+  const listen = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
+  return new AccessSource({ ...defaultConfig(), listen, ...changes }, LOGGER);
+}
+
 /** The real server on a free port, until `scope` ends. */
 export async function startServer(
   scope: Scope,
@@ -45,10 +86,11 @@ export async function startServer(
   const { app, hub } = createServer({
     journal,
     registry,
-    logger: pino({ level: "silent" }),
+    logger: LOGGER,
     maxClients: 64,
+    access: accessOf(),
     ready: () => ({ ok: true }),
-    status: () => ({ test: true }),
+    status: async () => STATUS,
     ...parts,
   });
   await app.listen({ host: "127.0.0.1", port: 0 });
@@ -65,6 +107,7 @@ export async function startServer(
     url: `http://127.0.0.1:${port}`,
     app,
     hub,
+    registry,
     total: async (metric) => {
       const values = (await registry.getSingleMetric(metric)?.get())?.values ?? [];
       return values.reduce((sum, { value }) => sum + value, 0);

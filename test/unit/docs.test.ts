@@ -5,6 +5,7 @@ import { SIGNAL_ROWS } from "../../dashboards/src/signals.ts";
 import { PROBE_NAMES } from "../../src/config/options.ts";
 import { optionTable } from "../../src/config/table.ts";
 import { FINDING_KINDS } from "../../src/findings/finding.ts";
+import { NEEDS } from "../../src/kernel/privileges.ts";
 import { PROBES } from "../../src/probes/index.ts";
 import { FILTER_NAMES } from "../../src/serve/filters.ts";
 import { FINDING_QUERY } from "../../src/serve/finding-query.ts";
@@ -20,6 +21,14 @@ describe("the README", () => {
 
   it("names every filter", () => {
     for (const filter of FILTER_NAMES) assert.ok(readme.includes(`\`${filter}\``), filter);
+  });
+});
+
+describe("the README on privileges", () => {
+  it("has each capability, and what it is for", () => {
+    for (const { capability, toAttach = "", toRun = "" } of NEEDS) {
+      assert.ok(readme.includes(`| \`${capability}\` | ${toAttach} | ${toRun} |\n`), capability);
+    }
   });
 });
 

@@ -40,6 +40,12 @@ describe("parseProcStats", () => {
     assert.equal(stats.drop, 5);
     assert.equal(stats.chain_toolong, 0);
   });
+
+  it("knows the file's own names of counters", () => {
+    const names = "entries  clashres found icmp_error chaintoolong";
+    const stats = parseProcStats(`${names}\n0000000a  00000003 00000001 00000004 00000005\n`);
+    assert.deepEqual([stats.clash_resolve, stats.error, stats.chain_toolong], [3, 4, 5]);
+  });
 });
 
 describe("parseProcCgroup", () => {

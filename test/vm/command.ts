@@ -6,6 +6,7 @@ import type { Options } from "./options.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
 
 const TEST_FOLDERS = ["build/test/guest", "build/test/scenarios"];
+const SYSTEMD_TEST_FOLDERS = ["build/test/systemd"];
 /** The variables of this process that the guest's command gets too. */
 const KEPT_VARIABLES = /^(PATH|HOME|LANG|LC_ALL|TUPLEWATCH_\w+)$/;
 const REPORT_FILE = "/run/tuplewatch-guest/report.tap";
@@ -20,9 +21,10 @@ async function testFiles(folder: string): Promise<string[]> {
   return names.sort().map((name) => join(path, name));
 }
 
-async function testCommand(pattern: string | undefined): Promise<string[]> {
-  const all = (await Promise.all(TEST_FOLDERS.map(testFiles))).flat();
-  if (all.length === 0) throw new Error(`find guest tests: none in ${TEST_FOLDERS.join(", ")}`);
+async function testCommand({ pattern, systemd }: Options): Promise<string[]> {
+  const folders = systemd ? SYSTEMD_TEST_FOLDERS : TEST_FOLDERS;
+  const all = (await Promise.all(folders.map(testFiles))).flat();
+  if (all.length === 0) throw new Error(`find guest tests: none in ${folders.join(", ")}`);
   const named = all.filter((path) => pattern !== undefined && basename(path).includes(pattern));
   const byName = pattern !== undefined && named.length === 0;
   const files = named.length > 0 ? named : all;
@@ -66,6 +68,6 @@ export async function guestScript(options: Options, kernel: Kernel): Promise<str
   // Without the user's start-up files, some of which take ten seconds on an emulated CPU.
   if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash --norc");
   if (options.mode === "command") lines.push(`exec ${quoted(options.command)}`);
-  if (options.mode === "tests") lines.push(`exec ${quoted(await testCommand(options.pattern))}`);
+  if (options.mode === "tests") lines.push(`exec ${quoted(await testCommand(options))}`);
   return `${lines.join("\n")}\n`;
 }

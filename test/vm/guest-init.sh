@@ -40,12 +40,37 @@ run_with_ports() {
 	PATH=$system_path /bin/sh $mine/command.sh </dev/null >$mine/stdout 2>$mine/stderr 7>&-
 }
 
-if [ "$MODE" = shell ]; then run_with_terminal; else run_with_ports; fi
-code=$?
-if [ -s $mine/report.tap ]; then
-	grep -E "$REPORT_LINES" $mine/report.tap | sed 's/^/report /' >&7
+work() {
+	if [ "$MODE" = shell ]; then run_with_terminal; else run_with_ports; fi
+	code=$?
+	if [ -s $mine/report.tap ]; then
+		grep -E "$REPORT_LINES" $mine/report.tap | sed 's/^/report /' >&7
+	fi
+	echo "exit $code" >&7
+}
+
+# A target of its own: no getty, no udev, none of the units of the machine whose root this is.
+become_systemd() {
+	mkdir -p /run/systemd/system
+	cat >/run/systemd/system/tuplewatch-guest.target <<-END
+		[Unit]
+		Description=A guest with systemd
+		Requires=systemd-journald.service
+		After=systemd-journald.service
+	END
+	exec 7>&-
+	exec /usr/bin/env -i PATH=$system_path /lib/systemd/systemd --unit=tuplewatch-guest.target
+}
+
+if [ "$INIT" = systemd ]; then
+	{
+		PATH=$system_path
+		until systemctl is-active --quiet tuplewatch-guest.target; do sleep 1; done 2>/dev/null
+		work
+	} &
+	become_systemd
 fi
-echo "exit $code" >&7
+work
 
 # The host ends the machine once it has the whole output: powering off here could lose its end.
 while :; do sleep 60; done

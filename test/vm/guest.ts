@@ -25,6 +25,8 @@ export interface GuestCommand {
   script: string;
   /** Whether it runs on this process's terminal, without a time limit. */
   interactive: boolean;
+  /** Whether systemd is the guest's first process. */
+  withSystemd: boolean;
   timeoutMs: number;
   stdout: (chunk: Buffer) => void;
   stderr: (chunk: Buffer) => void;
@@ -127,6 +129,7 @@ function guestSettings(kernel: Kernel, command: GuestCommand, mark: string) {
     KERNEL: kernel.directory,
     PROJECT: PROJECT_DIRECTORY,
     MODE: command.interactive ? "shell" : "command",
+    INIT: command.withSystemd ? "systemd" : "own",
     // A shell variable cannot hold the leading NUL: the guest prints it itself.
     END_MARK: mark.slice(1),
     REPORT_LINES,

@@ -14,6 +14,7 @@ machines.
   --kernel NAME     ${KERNEL_CHOICES.map((one) => one.series ?? one.suite).join(", ")} or newest;
                     may be repeated; also a suite, as trixie
   --all             every kernel of the matrix (the default)
+  --systemd         with systemd as the first process; the tests are those of test/systemd
   --shell           an interactive shell in a guest (with one --kernel)
   --timeout SECONDS limit for the command in each guest (default 1200)
   --jobs N          guests at the same time, 1 or 2 (default 2)
@@ -37,6 +38,7 @@ export interface Options {
   timeoutMs: number;
   jobs: number;
   update: boolean;
+  systemd: boolean;
   help: boolean;
 }
 
@@ -55,6 +57,7 @@ const FLAGS = {
   kernel: { type: "string", multiple: true },
   all: { type: "boolean", default: false },
   shell: { type: "boolean", default: false },
+  systemd: { type: "boolean", default: false },
   timeout: { type: "string", default: String(DEFAULT_TIMEOUT_S) },
   jobs: { type: "string", default: "2" },
   update: { type: "boolean", default: false },
@@ -103,6 +106,7 @@ export function readOptions(argv: readonly string[]): Options {
     timeoutMs: wholeNumber("--timeout", values.timeout, MAX_TIMEOUT_S) * 1000,
     jobs: wholeNumber("--jobs", values.jobs, 2),
     update: values.update,
+    systemd: values.systemd,
     help: values.help,
   };
 }

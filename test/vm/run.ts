@@ -16,6 +16,7 @@ async function boot(kernel: Kernel, options: Options, signal: AbortSignal): Prom
   const command = {
     script: await guestScript(options, kernel),
     interactive: options.mode === "shell",
+    withSystemd: options.systemd,
     timeoutMs: options.timeoutMs,
     stdout: (chunk: Buffer) => (raw ? void process.stdout.write(chunk) : out.push(chunk)),
     stderr: (chunk: Buffer) => (raw ? void process.stderr.write(chunk) : err.push(chunk)),

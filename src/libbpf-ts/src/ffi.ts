@@ -204,9 +204,12 @@ const LIBC = {
   bind: [int, int, memory, u32],
   sendto: [long, int, memory, size, int, memory, u32],
   recv: [long, int, memory, size, int],
+  getsockname: [int, int, memory, memory],
   getsockopt: [int, int, int, int, memory, memory],
   setns: [int, int, int],
   ioctl: [int, int, u64, long],
+  prctl: [int, int, long, long, long, long],
+  capset: [int, memory, memory],
   syscall: [long, long, memory, long, long, long, long],
 } as const satisfies Record<string, Signature>;
 

@@ -15,6 +15,16 @@ export {
   hasField,
 } from "./btf/query.ts";
 export {
+  CAPABILITIES,
+  type Capability,
+  clearAmbientCapabilities,
+  dropFromBoundingSet,
+  forbidNewPrivileges,
+  keepCapabilitiesAcrossSetuid,
+  permittedCapabilities,
+  setCapabilities,
+} from "./capabilities.ts";
+export {
   AttachType,
   constantName,
   MapFlag,
@@ -58,6 +68,7 @@ export {
   receive,
   sendTo,
   setNamespace,
+  socketName,
   socketOption,
   unixAddress,
   waitReadable,

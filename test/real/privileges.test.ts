@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { start, startDaemonProcess, tuplewatch } from "../support/commands.ts";
+import { eventsOf } from "../support/feed.ts";
+
+type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
+
+const NOBODY = 65534;
+const KEPT = [
+  "CAP_DAC_READ_SEARCH",
+  "CAP_NET_ADMIN",
+  "CAP_SYS_PTRACE",
+  "CAP_SYS_ADMIN",
+  "CAP_PERFMON",
+  "CAP_BPF",
+];
+
+/** One field of each thread's status, the main thread's first. */
+function ofThreads(pid: number, field: string): string[] {
+  return readdirSync(`/proc/${pid}/task`)
+    .sort((one, other) => Number(one) - Number(other))
+    .map((thread) => {
+      const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8");
+      return new RegExp(`^${field}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+    });
+}
+
+async function privilegesOf({ url }: { url: string }): Promise<Record<string, unknown>> {
+  const status = (await (await fetch(`${url}/status`)).json()) as { privileges: object };
+  return { ...status.privileges };
+}
+
+/** Fails unless a connect made now is an event. */
+async function seesConnect({ url }: { url: string }): Promise<void> {
+  const program = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))";
+  const { child, done } = start("python3", ["-c", program]);
+  await done;
+  const query = { type: "connect", pid: String(child.pid) };
+  assert.equal((await eventsOf(url, 1, query)).length, 1);
+}
+
+async function stop({ child, done, stderr }: Daemon): Promise<void> {
+  child.kill("SIGTERM");
+  assert.equal((await done).code, 0, stderr());
+}
+
+describe("a daemon of root, once it serves,", () => {
+  let daemon: Daemon;
+  before(async () => {
+    daemon = await startDaemonProcess();
+  });
+  after(() => stop(daemon));
+
+  test("is another user on all threads", () => {
+    const users = new Set(ofThreads(daemon.child.pid as number, "Uid"));
+    assert.deepEqual([...users], [Array(4).fill(NOBODY).join("\t")]);
+  });
+
+  test("has capabilities on its main thread only, and only those that it still needs", async () => {
+    const [main, ...others] = ofThreads(daemon.child.pid as number, "CapPrm");
+    assert.ok(others.length > 3);
+    assert.deepEqual([...new Set(others)].map(Number), [0]);
+    assert.equal(main, "000000c000281004");
+    for (const field of ["CapEff", "CapBnd"]) {
+      assert.equal(ofThreads(daemon.child.pid as number, field)[0], main);
+    }
+    for (const field of ["CapInh", "CapAmb"]) {
+      assert.equal(Number(ofThreads(daemon.child.pid as number, field)[0]), 0);
+    }
+    assert.equal(ofThreads(daemon.child.pid as number, "NoNewPrivs")[0], "1");
+    const without = {};
+    assert.deepEqual(await privilegesOf(daemon), { uid: NOBODY, capabilities: KEPT, without });
+  });
+
+  test("still sees connects, and the holders of ports of other users", async () => {
+    await seesConnect(daemon);
+    const answer = await (await fetch(`${daemon.url}/ports`)).json();
+    const text = JSON.stringify(answer);
+    assert.match(text, new RegExp(`"pid":${process.pid}\\b`));
+  });
+});
+
+describe("--keep-capabilities none", () => {
+  let daemon: Daemon;
+  before(async () => {
+    daemon = await startDaemonProcess(["--keep-capabilities", "none"]);
+  });
+  after(() => stop(daemon));
+
+  test("leaves none, and says what does not work without", async () => {
+    for (const field of ["CapPrm", "CapEff"]) {
+      assert.deepEqual([...new Set(ofThreads(daemon.child.pid as number, field))].map(Number), [0]);
+    }
+    const { capabilities, without } = await privilegesOf(daemon);
+    assert.deepEqual(capabilities, []);
+    assert.deepEqual(Object.keys(without as object).sort(), [...KEPT].sort());
+  });
+
+  test("still sees connects, counts ports of its own namespace, and complains once", async () => {
+    await seesConnect(daemon);
+    for (let scrape = 0; scrape < 3; scrape++) {
+      const text = await (await fetch(`${daemon.url}/metrics`)).text();
+      assert.match(text, /^tuplewatch_local_ports_in_use\{/m);
+    }
+    assert.equal((await fetch(`${daemon.url}/ports`)).status, 200);
+    assert.ok((daemon.stderr().match(/kernel counters/g) ?? []).length <= 1);
+  });
+});
+
+test("--user root --keep-capabilities all changes nothing", async () => {
+  const args = ["--user", "root", "--keep-capabilities", "all", "--backend", "counters"];
+  const daemon = await startDaemonProcess(args);
+  const pid = daemon.child.pid as number;
+  assert.equal(ofThreads(pid, "CapPrm")[0], ofThreads(process.pid, "CapPrm")[0]);
+  assert.equal(ofThreads(pid, "Uid")[0], ofThreads(process.pid, "Uid")[0]);
+  await stop(daemon);
+});
+
+test("a user that does not exist is an error", async () => {
+  const args = [
+    "run",
+    "--listen",
+    "127.0.0.1:0",
+    "--user",
+    "no-such-user",
+    "--backend",
+    "counters",
+  ];
+  const { code, stderr } = await tuplewatch(args).done;
+  assert.equal(code, 1);
+  assert.match(stderr, /change user no-such-user: ENOENT: no such user in \/etc\/passwd/);
+});
+
+test("another user with ambient capabilities can run it", async () => {
+  const caps = "-all,+sys_admin,+net_admin,+sys_ptrace,+dac_read_search";
+  const wrap = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+  const ambient = [`--inh-caps=${caps}`, `--ambient-caps=${caps}`];
+  const daemon = await startDaemonProcess([], { wrapper: ["setpriv", ...wrap, ...ambient] });
+  await seesConnect(daemon);
+  const { uid, capabilities, without } = await privilegesOf(daemon);
+  assert.equal(uid, NOBODY);
+  assert.deepEqual(without, {});
+  assert.deepEqual(capabilities, KEPT.slice(0, 4));
+  await stop(daemon);
+});
