@@ -3,7 +3,7 @@ import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocumen
 import { reasonOf } from "../errno.ts";
 import { suggestion } from "./near.ts";
 import { fileKey, OPTION_NAMES, type OptionName } from "./options.ts";
-import type { Setting, Source } from "./setting.ts";
+import { oneLine, type Setting, type Source, shownName } from "./setting.ts";
 
 /** A settings file is a few lines; anything larger is the wrong file. */
 const MAX_FILE_BYTES = 64 * 1024;
@@ -36,7 +36,7 @@ export function parseSettings(path: string, text: string): Source<OptionName> {
   if (document.errors.length > 0) {
     const problems = document.errors
       .slice(0, MAX_PROBLEMS)
-      .map((error) => `${lineOf(error.pos[0])}: ${error.message}`);
+      .map((error) => `${lineOf(error.pos[0])}: ${oneLine(error.message)}`);
     return { settings: new Map(), problems };
   }
   const root = document.contents;
@@ -60,7 +60,7 @@ function readPairs(
   for (const { key, value } of pairs) {
     if (problems.length === MAX_PROBLEMS) break;
     const keyText = isScalar(key) ? String(key.value) : String(key);
-    const where = `${lineOf(key.range?.[0] ?? 0)}: ${keyText}`;
+    const where = `${lineOf(key.range?.[0] ?? 0)}: ${shownName(keyText)}`;
     const name = names.get(keyText);
     const text = valueText(value);
     if (seen.has(keyText)) {

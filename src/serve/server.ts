@@ -51,6 +51,8 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   const app = fastify({
     forceCloseConnections: "idle",
     clientErrorHandler: answerBrokenRequests,
+    // Node's own answer to such a request has no body; addChecks has one.
+    http: { requireHostHeader: false },
     frameworkErrors: (error, _request, reply) => {
       sendError(reply, new HttpError(error.statusCode ?? 400, "bad_request", error.message));
     },
@@ -74,7 +76,11 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
     const { ok, reason } = ready();
     return ok ? sendJson(reply, { status: "ready" }) : sendJson(reply.code(503), notReady(reason));
   });
-  app.get("/openapi.json", async (_request, reply) => sendJson(reply, await openApi()));
+  let document: Promise<object> | undefined;
+  app.get("/openapi.json", async (_request, reply) => {
+    document ??= openApi();
+    return sendJson(reply, await document);
+  });
 }
 
 function notReady(reason: string | undefined): ReadyBody {
@@ -125,16 +131,21 @@ function lastEventId(request: FastifyRequest): string | undefined {
 
 /** What holds for every request: the method, the length of the URL, the answer to errors. */
 function addChecks(app: FastifyInstance, metrics: ServeMetrics, logger: Logger): void {
+  // Not app.hasRoute(): it takes a path for a pattern, and throws at one that is a bad pattern.
+  const paths = new Set<string>();
+  app.addHook("onRoute", ({ url }) => void paths.add(url));
   app.addHook("onRequest", async (request) => {
+    if (request.raw.httpVersion === "1.1" && request.headers.host === undefined) {
+      // RFC 9112, section 3.2
+      throw new HttpError(400, "bad_request", "the request has no Host header");
+    }
     if (request.url.length > MAX_URL_CHARACTERS) {
       const message = `the URL has ${request.url.length} characters`;
       const details = { limit: MAX_URL_CHARACTERS };
       throw new HttpError(414, "uri_too_long", message, details);
     }
     if (request.method !== "GET" && request.method !== "HEAD") {
-      throw app.hasRoute({ method: "GET", url: pathOf(request) })
-        ? methodNotAllowed(request)
-        : notFound(request);
+      throw paths.has(pathOf(request)) ? methodNotAllowed(request) : notFound(request);
     }
   });
   app.setNotFoundHandler((request) => {
