@@ -1,13 +1,14 @@
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
-import type { Config } from "./config/options.ts";
+import type { DaemonConfig } from "./config/options.ts";
 import { FindingEngine } from "./findings/engine.ts";
 import { registerFindingMetrics } from "./findings/metrics.ts";
 import { portCensus } from "./findings/port-census.ts";
 import { readConntrackTable } from "./kernel/conntrack-stats.ts";
-import { dropPrivileges, type Privileges } from "./kernel/privileges.ts";
+import type { Privileges } from "./kernel/privileges.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
+import type { AccessSource } from "./serve/access/access-source.ts";
 import { listen } from "./serve/listen.ts";
 import { registerBuildInfo } from "./serve/metrics.ts";
 import { SCHEMA_VERSION } from "./serve/schema-version.ts";
@@ -31,7 +32,7 @@ export interface KernelStage {
 }
 
 export interface DaemonContext {
-  readonly config: Config;
+  readonly config: DaemonConfig;
   readonly logger: Logger;
   readonly registry: Registry;
   /** Takes the events that findings are made of. */
@@ -57,12 +58,14 @@ const STREAM_END_MS = 2000;
 
 /**
  * Serves first, so that a taken port is found before anything is loaded into the kernel, then
- * starts the kernel stage; /readyz says 503 in between.
+ * starts the kernel stage; /readyz says 503 in between. `dropPrivileges` is called once it is attached.
  */
 export async function startDaemon(
-  config: Config,
+  config: DaemonConfig,
   logger: Logger,
+  access: AccessSource,
   createKernelStage?: KernelStageFactory,
+  dropPrivileges?: () => Privileges,
 ): Promise<Daemon> {
   const registry = new Registry();
   const journal = new Journal({ maxEvents: config.journalEvents, maxBytes: config.journalBytes });
@@ -77,6 +80,7 @@ export async function startDaemon(
     journal,
     registry,
     logger,
+    access,
     maxClients: config.maxClients,
     findings: () => findings.findings(),
     ready: () => readiness(state, kernel),
@@ -92,16 +96,16 @@ export async function startDaemon(
       kernel: (await kernel?.status()) ?? null,
     }),
   });
-  const address = await listen(server.app, config.listen);
+  const address = await listen(server.app, config.listen, access.current.tls !== undefined);
   const stop = once(() => {
     state = "stopping";
     findings.stop();
-    return stopAll(server, journal, kernel);
+    return stopAll(server, access, journal, kernel);
   });
   try {
     findings.start();
     await kernel?.start(journal);
-    privileges = dropPrivileges(config.keepCapabilities, config.user);
+    privileges = dropPrivileges?.();
   } catch (error) {
     await stop();
     throw error;
@@ -117,7 +121,7 @@ export async function startDaemon(
 }
 
 function createFindings(
-  config: Config,
+  config: DaemonConfig,
   logger: Logger,
   registry: Registry,
   journal: Journal,
@@ -163,12 +167,14 @@ function journalStatus(journal: Journal): JournalStatus {
  */
 async function stopAll(
   { app, hub }: TuplewatchServer,
+  access: AccessSource,
   journal: Journal,
   kernel: KernelStage | undefined,
 ): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), STREAM_END_MS);
   await hub.endAll(STREAM_END_MS);
   await app.close();
+  access.close();
   clearTimeout(cut);
   await kernel?.stop();
   journal.close();

@@ -20,5 +20,6 @@ export const packages = {
     ["systemd", "runs the service in a guest, and judges its sandbox"],
     ["util-linux", "setpriv and unshare"],
     ["libcap2-bin", "capsh"],
+    ["openssl", "certificates for the tests of TLS"],
   ],
 };

@@ -39,7 +39,8 @@ export class Api {
     const { name, secure, options } = parseUrl(url);
     this.#name = name;
     this.#secure = secure;
-    const token = tokenFile === undefined ? undefined : readText("--token-file", tokenFile).trim();
+    const token =
+      tokenFile === undefined ? undefined : tokenIn(readText("--token-file", tokenFile));
     this.#options = {
       ...options,
       ...(caFile !== undefined && { ca: readText("--ca-file", caFile) }),
@@ -109,6 +110,12 @@ function parseUrl(text: string): ParsedUrl {
       ...(username !== "" && { auth }),
     },
   };
+}
+
+/** The first of the file, which may be the one that the daemon reads. */
+function tokenIn(text: string): string {
+  const lines = text.split("\n").map((line) => line.trim());
+  return lines.find((line) => line !== "" && !line.startsWith("#")) ?? "";
 }
 
 function readText(flag: string, path: string): string {

@@ -12,7 +12,7 @@ const EXAMPLES = `
 Examples:
   tuplewatch check                             what this kernel permits, and why not more
   tuplewatch run                               serve on 127.0.0.1:5961
-  tuplewatch run --listen '[::]:5961' --probes challenge_ack,connect
+  tuplewatch run --listen '[::]:5961' --web-config /etc/tuplewatch/web.yaml
   tuplewatch run --config /etc/tuplewatch.yaml
   tuplewatch tail --type finding               follow what is diagnosed
   tuplewatch findings                          what is wrong now, and what to do

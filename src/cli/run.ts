@@ -1,9 +1,12 @@
 import type { Logger } from "pino";
 import { ConfigError, loadConfig } from "../config/load.ts";
-import type { Config } from "../config/options.ts";
+import type { Config, DaemonConfig } from "../config/options.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger } from "../logger.ts";
+import { AccessError, accessWarnings } from "../serve/access/access.ts";
+import { AccessSource } from "../serve/access/access-source.ts";
 import { ListenError } from "../serve/listen.ts";
+import { HandOverError, handedOverSocket } from "../supervise/handed-over.ts";
 import { ServiceManager } from "../supervise/service-manager.ts";
 import type { Flags } from "./flags.ts";
 import { UsageError } from "./usage-error.ts";
@@ -15,11 +18,12 @@ const FAILURE = 1;
 
 /** `tuplewatch run`: returns when the daemon serves; signals end the process. */
 export async function run(flags: Flags): Promise<void> {
-  const config = settings(flags);
+  const config = withAddress(settings(flags));
   const logger = await createLogger(config);
   dieLoudly(logger);
   const manager = ServiceManager.find(process.env);
-  const starting = start(config, logger);
+  const access = openAccess(config, logger);
+  const starting = start(config, logger, access);
   stopOnSignals(starting, logger, manager);
   try {
     const daemon = await starting;
@@ -32,9 +36,17 @@ export async function run(flags: Flags): Promise<void> {
 }
 
 /** The kernel side is loaded only here: no other command needs it. */
-async function start(config: Config, logger: Logger): Promise<Daemon> {
+async function start(config: DaemonConfig, logger: Logger, access: AccessSource): Promise<Daemon> {
   const { Watch } = await import("../watch.ts");
-  return startDaemon(config, logger, (context) => new Watch(context));
+  const { dropPrivileges } = await import("../kernel/privileges.ts");
+  const { keepCapabilities, user } = config;
+  return startDaemon(
+    config,
+    logger,
+    access,
+    (context) => new Watch(context),
+    () => dropPrivileges(keepCapabilities, user),
+  );
 }
 
 /** Errors that speak for themselves, without a stack. */
@@ -49,6 +61,26 @@ function settings({ configFile, ...flags }: Flags): ReturnType<typeof loadConfig
     return loadConfig({ flags, environment, ...(configFile !== undefined && { configFile }) });
   } catch (error) {
     throw error instanceof ConfigError ? new UsageError(error.problems) : error;
+  }
+}
+
+function withAddress(config: Config): DaemonConfig {
+  const { listen } = config;
+  if (listen.kind !== "systemd") return { ...config, listen };
+  try {
+    return { ...config, listen: handedOverSocket(process.env) };
+  } catch (error) {
+    throw error instanceof HandOverError ? new UsageError([error.message]) : error;
+  }
+}
+
+function openAccess(config: DaemonConfig, logger: Logger): AccessSource {
+  try {
+    const access = new AccessSource(config, logger);
+    for (const warning of accessWarnings(config, access.current)) logger.warn(warning);
+    return access;
+  } catch (error) {
+    throw error instanceof AccessError ? new UsageError(error.problems) : error;
   }
 }
 

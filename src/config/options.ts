@@ -1,5 +1,15 @@
-import type { ValueType } from "./values.ts";
-import { absolutePath, choice, choices, integer, listenAddress, size, userName } from "./values.ts";
+import type { ListenAddress, ValueType } from "./values.ts";
+import {
+  absolutePath,
+  choice,
+  choices,
+  filePath,
+  hostList,
+  integer,
+  listenAddress,
+  size,
+  userName,
+} from "./values.ts";
 
 export const PROBE_NAMES = [
   "challenge_ack",
@@ -38,6 +48,26 @@ function option<T>(type: ValueType<T>, fallback: string, help: string): OptionSp
  */
 export const OPTIONS = {
   listen: option(listenAddress, "127.0.0.1:5961", "Address to serve HTTP on"),
+  webConfig: option(
+    filePath("none"),
+    "none",
+    "TLS and passwords, in the format of Prometheus' web.config.file",
+  ),
+  bearerTokenFile: option(
+    filePath("none"),
+    "none",
+    "Bearer tokens that clients may show, one a line, as they are or as sha256:HEX",
+  ),
+  allowUnauthenticated: option(
+    choice(["off", "on"]),
+    "off",
+    "Serve on other addresses than loopback without authentication",
+  ),
+  allowedHosts: option(
+    hostList,
+    "auto",
+    "Names that clients may use for this daemon (auto: on loopback only its own, else any)",
+  ),
   probes: option(choices(PROBE_NAMES), "all", "Probes to run"),
   backend: option(
     choice(["auto", ...BACKEND_NAMES]),
@@ -107,6 +137,9 @@ export type OptionName = keyof typeof OPTIONS;
 export type Config = {
   readonly [K in OptionName]: (typeof OPTIONS)[K] extends OptionSpec<infer T> ? T : never;
 };
+
+/** Those of a daemon, which knows its address. */
+export type DaemonConfig = Omit<Config, "listen"> & { readonly listen: ListenAddress };
 
 export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
 

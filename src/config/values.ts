@@ -10,10 +10,13 @@ export interface ValueType<T> {
   parse(text: string): T | undefined;
 }
 
+/** `fd`: a socket that is bound to it already. */
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string }
-  | { readonly kind: "systemd" };
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly fd?: number }
+  | { readonly kind: "unix"; readonly path: string; readonly fd?: number };
+
+/** As it is written: `systemd` leaves the address to the service manager. */
+export type ListenSetting = ListenAddress | { readonly kind: "systemd" };
 
 const SIZE_UNITS = new Map([
   ["", 1],
@@ -102,7 +105,28 @@ export function absolutePath<const F extends string>(fallback: F): ValueType<str
   };
 }
 
-export const listenAddress: ValueType<ListenAddress> = {
+/** `fallback` is accepted too and stands for no file. */
+export function filePath<const F extends string>(fallback: F): ValueType<string> {
+  return {
+    placeholder: "FILE",
+    expected: `the path of a file, or ${fallback}`,
+    parse: (text) => (text !== "" && !text.includes("\0") ? text : undefined),
+  };
+}
+
+/** Host names and addresses in lower case, without brackets. */
+export const hostList: ValueType<"any" | "auto" | readonly string[]> = {
+  placeholder: "LIST",
+  expected: "auto, any, or a comma-separated list of host names and addresses",
+  parse: (text) => {
+    if (text === "auto" || text === "any") return text;
+    const hosts = text.split(",").map((part) => part.trim().toLowerCase());
+    const plain = hosts.map((host) => host.replace(/^\[(.*)\]$/, "$1"));
+    return plain.every((host) => isIP(host) === 6 || isHost(host)) ? plain : undefined;
+  },
+};
+
+export const listenAddress: ValueType<ListenSetting> = {
   placeholder: "HOST:PORT",
   expected:
     "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, unix:/PATH, or systemd for the socket that " +
@@ -124,7 +148,7 @@ export const listenAddress: ValueType<ListenAddress> = {
 };
 
 /** The address as it is written in `--listen`. */
-export function formatListen(address: ListenAddress): string {
+export function formatListen(address: ListenSetting): string {
   if (address.kind === "systemd") return "systemd";
   if (address.kind === "unix") {
     return `unix:${address.path}`;

@@ -10,46 +10,44 @@ export class ListenError extends Error {
 }
 
 /**
- * Binds and listens. Returns the address as a client writes it: `http://127.0.0.1:5961` or
- * `unix:/run/tuplewatch.sock`.
+ * Binds and listens. Returns the address as a client writes it: `http://127.0.0.1:5961`,
+ * `https://...` where `secure`, or `unix:/run/tuplewatch.sock`.
  * @throws ListenError
  */
-export async function listen(app: FastifyInstance, address: ListenAddress): Promise<string> {
+export async function listen(
+  app: FastifyInstance,
+  address: ListenAddress,
+  secure = false,
+): Promise<string> {
   try {
-    return await bind(app, address);
+    const url = await bind(app, address);
+    return secure ? url.replace(/^http:/, "https:") : url;
   } catch (error) {
     throw new ListenError(describe(address, error), { cause: error });
   }
 }
 
 async function bind(app: FastifyInstance, address: ListenAddress): Promise<string> {
+  if (address.fd !== undefined) return listenOnOpen(app, address, address.fd);
   if (address.kind === "tcp") {
     return app.listen({ host: address.host, port: address.port });
   }
-  if (address.kind === "systemd") return listenOnHandedOver(app);
   await removeStaleSocket(address.path);
   await app.listen({ path: address.path });
   return formatListen(address);
 }
 
-/** The first descriptor that a service manager hands over (sd_listen_fds(3)). */
-const LISTEN_FDS_START = 3;
-
-/** Socket activation: the service manager bound the socket, and keeps it over restarts. */
-async function listenOnHandedOver(app: FastifyInstance): Promise<string> {
-  const { LISTEN_PID, LISTEN_FDS } = process.env;
-  if (Number(LISTEN_PID) !== process.pid || Number(LISTEN_FDS) !== 1) {
-    throw new Error("the service manager handed over no socket, or several (LISTEN_FDS)");
-  }
+async function listenOnOpen(
+  app: FastifyInstance,
+  address: ListenAddress,
+  fd: number,
+): Promise<string> {
   await app.ready();
   await new Promise<void>((resolve, reject) => {
     app.server.once("error", reject);
-    app.server.listen({ fd: LISTEN_FDS_START }, resolve);
+    app.server.listen({ fd }, resolve);
   });
-  const address = app.server.address();
-  if (address === null || typeof address === "string") return `unix:${address ?? "systemd"}`;
-  const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
-  return `http://${host}:${address.port}`;
+  return address.kind === "tcp" ? `http://${formatListen(address)}` : formatListen(address);
 }
 
 /** A daemon that was killed leaves its socket file; nobody answers on it (ECONNREFUSED). */
@@ -72,7 +70,6 @@ function describe(address: ListenAddress, error: unknown): string {
   if (errnoOf(error) !== "EADDRINUSE") {
     return problem;
   }
-  if (address.kind === "systemd") return problem;
   const other =
     address.kind === "tcp"
       ? `--listen ${formatListen({ ...address, port: address.port + 1 })}`

@@ -11,6 +11,8 @@ export interface ServeMetrics {
   readonly clients: Gauge;
   readonly sent: Counter;
   readonly dropped: Counter<"reason">;
+  /** Connections without a request that made room for others. */
+  readonly cut: Counter;
 }
 
 export function createServeMetrics(registry: Registry): ServeMetrics {
@@ -42,7 +44,23 @@ export function createServeMetrics(registry: Registry): ServeMetrics {
       registers,
     }),
     dropped,
+    cut: new Counter({
+      name: "tuplewatch_http_connections_cut_total",
+      help: "Connections without a request that were cut to make room for others",
+      registers,
+    }),
   };
+}
+
+export function registerConnections(registry: Registry, connections: { readonly open: number }) {
+  new Gauge({
+    name: "tuplewatch_http_connections",
+    help: "Open connections",
+    registers: [registry],
+    collect() {
+      this.set(connections.open);
+    },
+  });
 }
 
 /** Read at scrape from the journal itself, so that nothing is counted twice. */

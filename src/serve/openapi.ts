@@ -24,7 +24,15 @@ export function openApiDocument(): object {
       license: { name: "MIT", identifier: "MIT" },
     },
     paths,
-    components: { schemas: components.toJson() },
+    // Both are optional: whether there is any depends on the settings.
+    security: [{}, { basic: [] }, { bearer: [] }],
+    components: {
+      schemas: components.toJson(),
+      securitySchemes: {
+        basic: { type: "http", scheme: "basic" },
+        bearer: { type: "http", scheme: "bearer" },
+      },
+    },
   };
 }
 

@@ -4,12 +4,23 @@ import type { Registry } from "prom-client";
 import { portReport } from "../enrich/port-report.ts";
 import type { Journal } from "../pipeline/journal.ts";
 import { acceptsGzip, negotiateFormat } from "./accept.ts";
+import type { AccessSource } from "./access/access-source.ts";
+import { Guard } from "./access/guard.ts";
 import type { ReadyBody } from "./answers.schema.ts";
+import { atMost } from "./at-most.ts";
 import { sendBody, sendJson } from "./body.ts";
+import { addRequestChecks } from "./checks.ts";
+import { Connections } from "./connections.ts";
+import { connectionsThatFit } from "./descriptors.ts";
 import { answerBrokenRequests, errorBody, HttpError } from "./errors.ts";
 import { type FindingRow, parseFindingQuery } from "./finding-query.ts";
-import { createServeMetrics, registerJournalMetrics, type ServeMetrics } from "./metrics.ts";
-import { oneAtATime } from "./one-at-a-time.ts";
+import { createHttpServer } from "./http-server.ts";
+import {
+  createServeMetrics,
+  registerConnections,
+  registerJournalMetrics,
+  type ServeMetrics,
+} from "./metrics.ts";
 import { parsePortQuery } from "./port-query.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
 import type { Readiness, Status } from "./status.schema.ts";
@@ -21,6 +32,7 @@ export interface ServerParts {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly maxClients: number;
+  readonly access: AccessSource;
   /** Body of /status. */
   readonly status: () => Promise<Status>;
   readonly ready: () => Readiness;
@@ -28,6 +40,10 @@ export interface ServerParts {
   readonly findings?: () => readonly FindingRow[];
   /** Idle streams get a sign of life this often; 15,000 by default. */
   readonly heartbeatMs?: number;
+  /** Connections that ask nothing are kept for this long at most; 10,000 by default. */
+  readonly headersMs?: number;
+  /** At most; by default as many as streams and file descriptors suggest. */
+  readonly maxConnections?: number;
 }
 
 export interface TuplewatchServer {
@@ -35,11 +51,12 @@ export interface TuplewatchServer {
   readonly hub: StreamHub;
 }
 
-const MAX_URL_CHARACTERS = 4096;
 const HEARTBEAT_MS = 15_000;
 
-/** Connections beyond the streams, for scrapes and the like. */
-const SPARE_CONNECTIONS = 256;
+/** Connections beyond the streams: scrapes and the like, and those that have asked nothing yet. */
+const SPARE_CONNECTIONS = 2048;
+
+const MAX_SCRAPES = 8;
 
 /** All routes, not listening yet. */
 export function createServer(parts: ServerParts): TuplewatchServer {
@@ -48,17 +65,21 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   registerJournalMetrics(registry, journal);
   const heartbeatMs = parts.heartbeatMs ?? HEARTBEAT_MS;
   const hub = new StreamHub({ journal, metrics, heartbeatMs }, maxClients);
+  const fitting = Math.min(maxClients + SPARE_CONNECTIONS, connectionsThatFit());
+  const limit = parts.maxConnections ?? fitting;
+  const connections = new Connections(limit, () => metrics.cut.inc());
+  registerConnections(registry, connections);
   const app = fastify({
+    serverFactory: (handler) => createHttpServer(handler, { ...parts, connections }),
     forceCloseConnections: "idle",
     clientErrorHandler: answerBrokenRequests,
-    // Node's own answer to such a request has no body; addChecks has one.
-    http: { requireHostHeader: false },
     frameworkErrors: (error, _request, reply) => {
       sendError(reply, new HttpError(error.statusCode ?? 400, "bad_request", error.message));
     },
   });
-  app.server.maxConnections = maxClients + SPARE_CONNECTIONS;
-  addChecks(app, metrics, parts.logger);
+  new Guard(parts.access).protect(app);
+  addRequestChecks(app);
+  addAnswers(app, metrics, parts.logger);
   addEvents(app, hub);
   addFindings(app, parts);
   addPorts(app);
@@ -67,8 +88,9 @@ export function createServer(parts: ServerParts): TuplewatchServer {
 }
 
 function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: ServerParts): void {
+  const metrics = atMost(MAX_SCRAPES, "the text of metrics", () => registry.metrics());
   app.get("/metrics", async (_request, reply) => {
-    return sendBody(reply, registry.contentType, await registry.metrics());
+    return sendBody(reply, registry.contentType, await metrics(undefined));
   });
   app.get("/status", async (_request, reply) => sendJson(reply, await status()));
   app.get("/healthz", async (_request, reply) => sendJson(reply, { status: "ok" }));
@@ -101,7 +123,7 @@ function addFindings(app: FastifyInstance, { findings }: ServerParts): void {
 }
 
 function addPorts(app: FastifyInstance): void {
-  const report = oneAtATime("the report of ports", portReport);
+  const report = atMost(1, "the report of ports", portReport);
   app.get<{ Querystring: RawQuery }>("/ports", async (request, reply) => {
     return sendJson(reply, await report(parsePortQuery(request.query)));
   });
@@ -129,28 +151,8 @@ function lastEventId(request: FastifyRequest): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** What holds for every request: the method, the length of the URL, the answer to errors. */
-function addChecks(app: FastifyInstance, metrics: ServeMetrics, logger: Logger): void {
-  // Not app.hasRoute(): it takes a path for a pattern, and throws at one that is a bad pattern.
-  const paths = new Set<string>();
-  app.addHook("onRoute", ({ url }) => void paths.add(url));
-  app.addHook("onRequest", async (request) => {
-    if (request.raw.httpVersion === "1.1" && request.headers.host === undefined) {
-      // RFC 9112, section 3.2
-      throw new HttpError(400, "bad_request", "the request has no Host header");
-    }
-    if (request.url.length > MAX_URL_CHARACTERS) {
-      const message = `the URL has ${request.url.length} characters`;
-      const details = { limit: MAX_URL_CHARACTERS };
-      throw new HttpError(414, "uri_too_long", message, details);
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      throw paths.has(pathOf(request)) ? methodNotAllowed(request) : notFound(request);
-    }
-  });
-  app.setNotFoundHandler((request) => {
-    throw notFound(request);
-  });
+/** The answer to errors; counts and logs all answers. */
+function addAnswers(app: FastifyInstance, metrics: ServeMetrics, logger: Logger): void {
   app.setErrorHandler((error, _request, reply) => {
     if (error instanceof HttpError) {
       return sendError(reply, error);
@@ -166,20 +168,6 @@ function addChecks(app: FastifyInstance, metrics: ServeMetrics, logger: Logger):
     metrics.requests.inc({ route, code: reply.raw.statusCode });
     logger.debug({ method: request.method, route, code: reply.raw.statusCode }, "request");
   });
-}
-
-function pathOf(request: FastifyRequest): string {
-  return request.url.split("?", 1)[0] ?? "";
-}
-
-function notFound(request: FastifyRequest): HttpError {
-  return new HttpError(404, "not_found", `no such path: ${pathOf(request).slice(0, 80)}`);
-}
-
-function methodNotAllowed(request: FastifyRequest): HttpError {
-  const allow = "GET, HEAD";
-  const message = `${request.method} is not allowed here, only ${allow}`;
-  return new HttpError(405, "method_not_allowed", message, {}, { allow });
 }
 
 function sendError(reply: FastifyReply, error: HttpError): FastifyReply {

@@ -2,9 +2,13 @@ import type { ServerResponse } from "node:http";
 import { HttpError } from "./errors.ts";
 import type { EventQuery } from "./query.ts";
 import { EventStream, type StreamContext, type StreamStyle } from "./stream.ts";
+import { Turns } from "./turns.ts";
 
 /** Seconds after which a refused client may try again. */
 const RETRY_AFTER_S = 5;
+
+/** A client that takes no byte for so long, not even the signs of life, is gone or stuck. */
+const STALLED_MS = 300_000;
 
 /** All open streams. */
 export class StreamHub {
@@ -14,8 +18,8 @@ export class StreamHub {
   #closing = false;
   #emptied = () => {};
 
-  constructor(context: StreamContext, maxClients: number) {
-    this.#context = context;
+  constructor(context: Omit<StreamContext, "turns">, maxClients: number) {
+    this.#context = { ...context, turns: new Turns() };
     this.#maxClients = maxClients;
   }
 
@@ -36,6 +40,7 @@ export class StreamHub {
 
   /** Streams to `response` until either side ends; call `admit` before. */
   open(response: ServerResponse, style: StreamStyle, query: EventQuery): void {
+    response.setTimeout(STALLED_MS);
     const stream = new EventStream(response, style, query, this.#context);
     this.#streams.add(stream);
     this.#context.metrics.clients.set(this.#streams.size);

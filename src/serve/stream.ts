@@ -9,17 +9,19 @@ import { type Piece, type PieceLimits, takePiece } from "./piece.ts";
 import type { EventQuery } from "./query.ts";
 import { SCHEMA_VERSION, SCHEMA_VERSION_HEADER } from "./schema-version.ts";
 import { gzipOutput, plainOutput, type StreamOutput } from "./stream-output.ts";
+import type { Turns } from "./turns.ts";
 
 /** Bytes queued for one client at most; the rest waits in the journal. */
 export const MAX_QUEUED_BYTES = 256 * 1024;
 
-/** Events handled before other work of the process gets its turn. */
-const EVENTS_PER_TURN = 4096;
+/** Events handled before other streams get their turn. */
+const EVENTS_PER_TURN = 512;
 
 export interface StreamContext {
   readonly journal: Journal;
   readonly metrics: ServeMetrics;
   readonly heartbeatMs: number;
+  readonly turns: Turns;
 }
 
 const CONTENT_TYPES = {
@@ -60,9 +62,9 @@ export class EventStream {
   readonly #reader: JournalReader;
   readonly #unsubscribe: () => void;
   readonly #heartbeat: NodeJS.Timeout;
+  readonly #turn = () => this.#output.together(() => this.#pump());
   #remaining: number;
   #ended = false;
-  #turnScheduled = false;
 
   constructor(
     response: ServerResponse,
@@ -77,9 +79,9 @@ export class EventStream {
     this.#context = context;
     this.#remaining = query.limit ?? Number.POSITIVE_INFINITY;
     this.#reader = context.journal.openReader(startOf(query));
-    this.#unsubscribe = context.journal.subscribe(() => this.#pump());
+    this.#unsubscribe = context.journal.subscribe(() => this.#askForTurn());
     this.#heartbeat = setInterval(() => this.#beat(), context.heartbeatMs);
-    this.#output.onDrain(() => this.#pump());
+    this.#output.onDrain(() => this.#askForTurn());
     response.on("close", () => {
       this.#release();
       this.#output.close();
@@ -89,7 +91,7 @@ export class EventStream {
   start(): void {
     this.#response.writeHead(200, streamHeaders(this.#style));
     this.#response.flushHeaders();
-    this.#pump();
+    this.#turn();
   }
 
   /** Ends after the events written so far; they are whole lines. */
@@ -109,14 +111,14 @@ export class EventStream {
   /** Writes until the client is full, the journal is read or others should have their turn. */
   #pump(): void {
     let budget = EVENTS_PER_TURN;
-    while (!this.#ended && !this.#turnScheduled) {
+    while (!this.#ended) {
       const step = this.#reader.peek();
       if (step === undefined) {
         this.#caughtUp();
         return;
       }
       if (budget <= 0) {
-        this.#scheduleTurn();
+        this.#askForTurn();
         return;
       }
       const piece = this.#take(step);
@@ -169,12 +171,8 @@ export class EventStream {
     }
   }
 
-  #scheduleTurn(): void {
-    this.#turnScheduled = true;
-    setImmediate(() => {
-      this.#turnScheduled = false;
-      this.#pump();
-    });
+  #askForTurn(): void {
+    if (!this.#ended) this.#context.turns.ask(this.#turn);
   }
 
   #countDropped(events: readonly TuplewatchEvent[]): void {

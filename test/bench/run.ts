@@ -5,13 +5,17 @@ import { benchConnects } from "./connects.ts";
 import { benchIdle } from "./idle.ts";
 import { benchPrograms } from "./programs.ts";
 import { benchRing } from "./ring.ts";
+import { benchSlowloris } from "./slowloris.ts";
 import { type Figure, printFigures } from "./statistics.ts";
+import { benchStreams } from "./streams.ts";
 
 const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   ring: benchRing,
   connects: benchConnects,
   programs: benchPrograms,
   idle: benchIdle,
+  slowloris: benchSlowloris,
+  streams: benchStreams,
 };
 
 const RESULT = "build/bench/result.json";

@@ -6,7 +6,7 @@ import { Registry } from "prom-client";
 import { Journal } from "../../src/pipeline/journal.ts";
 import { createServer } from "../../src/serve/server.ts";
 import { checkAnswer } from "../support/schema.ts";
-import { ROOMY, STATUS } from "../support/server.ts";
+import { accessOf, ROOMY, STATUS } from "../support/server.ts";
 import { type FuzzTarget, textOf } from "./target.ts";
 
 const PIECES = [
@@ -57,6 +57,7 @@ export const http: FuzzTarget = {
       registry: new Registry(),
       logger: pino({ level: "silent" }),
       maxClients: 1,
+      access: accessOf(),
       ready: () => ({ ok: true }),
       status: async () => STATUS,
     });

@@ -1,3 +1,4 @@
+import { access } from "./access.ts";
 import { btf } from "./btf.ts";
 import { cgroups } from "./cgroups.ts";
 import { describers } from "./describers.ts";
@@ -12,6 +13,7 @@ import type { FuzzTarget } from "./target.ts";
 export const TARGETS: readonly FuzzTarget[] = [
   queries,
   http,
+  access,
   settings,
   records,
   btf,

@@ -140,7 +140,8 @@ describe("tuplewatch run", () => {
   });
 
   it("says why it cannot listen elsewhere", async () => {
-    const { code, stderr } = await tuplewatch(["run", "--listen", "192.0.2.1:5961"]).done;
+    const args = ["run", "--listen", "192.0.2.1:5961", "--allow-unauthenticated", "on"];
+    const { code, stderr } = await tuplewatch(args).done;
     assert.equal(code, 1);
     assert.match(stderr, /cannot listen on 192\.0\.2\.1:5961: .* \(EADDRNOTAVAIL\)/);
   });

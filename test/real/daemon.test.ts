@@ -13,7 +13,7 @@ import {
 import type { Journal } from "../../src/pipeline/journal.ts";
 import { curl } from "../support/commands.ts";
 import { accountedFor, connectBatch, parseNdjson } from "../support/events.ts";
-import { KERNEL_STATUS, until } from "../support/server.ts";
+import { accessOf, KERNEL_STATUS, until } from "../support/server.ts";
 
 const LOGGER = pino({ level: "silent" });
 const CONFIG = { ...defaultConfig(), listen: { kind: "tcp", host: "127.0.0.1", port: 0 } } as const;
@@ -42,7 +42,7 @@ describe("the daemon and its kernel stage", () => {
         },
       });
     };
-    const daemon = await startDaemon(CONFIG, LOGGER, create);
+    const daemon = await startDaemon(CONFIG, LOGGER, accessOf(), create);
     t.after(daemon.stop);
     journal?.append(connectBatch(2));
     const get = async (path: string) => (await curl(daemon.address + path).done).stdout;
@@ -67,7 +67,7 @@ describe("the daemon and its kernel stage", () => {
       });
     const port = 20000 + (process.pid % 10000);
     const listen = { kind: "tcp", host: "127.0.0.1", port } as const;
-    const starting = startDaemon({ ...CONFIG, listen }, LOGGER, create);
+    const starting = startDaemon({ ...CONFIG, listen }, LOGGER, accessOf(), create);
     await until(() => started, "the stage is starting");
     const ready = async () => (await curl(`http://127.0.0.1:${port}/readyz`).done).stdout;
     assert.match(await ready(), /"not_ready","reason":"probes are being attached"/);
@@ -87,15 +87,15 @@ describe("the daemon and its kernel stage", () => {
         },
       });
     const listen = { kind: "tcp", host: "127.0.0.1", port: 30000 + (process.pid % 2000) } as const;
-    const starting = startDaemon({ ...CONFIG, listen }, LOGGER, create);
+    const starting = startDaemon({ ...CONFIG, listen }, LOGGER, accessOf(), create);
     await assert.rejects(starting, { message: "no probe works here" });
     assert.equal(stopped, 1);
-    await (await startDaemon({ ...CONFIG, listen }, LOGGER)).stop();
+    await (await startDaemon({ ...CONFIG, listen }, LOGGER, accessOf())).stop();
   });
 
   const moreThanSocketBuffersHold = { cgroup: { path: "x".repeat(2000) } };
   const openSilentStream = async (t: TestContext): Promise<[Daemon, Socket]> => {
-    const daemon = await startDaemon({ ...CONFIG, journalBytes: 1 << 30 }, LOGGER);
+    const daemon = await startDaemon({ ...CONFIG, journalBytes: 1 << 30 }, LOGGER, accessOf());
     for (let i = 0; i < 40; i += 1) {
       daemon.journal.append(connectBatch(500, moreThanSocketBuffersHold));
     }
@@ -103,7 +103,7 @@ describe("the daemon and its kernel stage", () => {
     const client = connect({ host: "127.0.0.1", port: Number(new URL(daemon.address).port) });
     client.on("error", () => {});
     client.pause();
-    client.write("GET /events?since=0 HTTP/1.0\r\n\r\n");
+    client.write("GET /events?since=0 HTTP/1.0\r\nHost: localhost\r\n\r\n");
     await new Promise((resolve) => setTimeout(resolve, 300));
     return [daemon, client];
   };

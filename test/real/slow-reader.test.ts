@@ -19,7 +19,7 @@ function openSilentClient(t: TestContext, port: number, path: string, gzip = fal
   t.after(() => socket.destroy());
   socket.pause();
   const encoding = gzip ? "Accept-Encoding: gzip\r\n" : "";
-  socket.write(`GET ${path} HTTP/1.0\r\n${encoding}\r\n`);
+  socket.write(`GET ${path} HTTP/1.0\r\nHost: localhost\r\n${encoding}\r\n`);
   return socket;
 }
 
@@ -109,7 +109,7 @@ describe("a client that does not read", () => {
     const server = await startServer(t);
     openSilentClient(t, server.port, "/events");
     const lively = connect({ port: server.port, host: "127.0.0.1" });
-    lively.write(`GET /events?limit=${EVENTS} HTTP/1.0\r\n\r\n`);
+    lively.write(`GET /events?limit=${EVENTS} HTTP/1.0\r\nHost: localhost\r\n\r\n`);
     await until(() => server.hub.size === 2, "both streams are open");
     const body = readBody(lively);
     await appendAll(server, () => {});

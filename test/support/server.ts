@@ -2,7 +2,10 @@ import type { AddressInfo } from "node:net";
 import { after } from "node:test";
 import { pino } from "pino";
 import { Registry } from "prom-client";
+import { defaultConfig } from "../../src/config/load.ts";
 import { Journal, type JournalLimits } from "../../src/pipeline/journal.ts";
+import type { AccessConfig } from "../../src/serve/access/access.ts";
+import { AccessSource } from "../../src/serve/access/access-source.ts";
 import { registerBuildInfo } from "../../src/serve/metrics.ts";
 import { createServer, type ServerParts, type TuplewatchServer } from "../../src/serve/server.ts";
 import type { KernelStatus, Status } from "../../src/serve/status.schema.ts";
@@ -14,6 +17,7 @@ export interface TestServer {
   readonly url: string;
   readonly app: TuplewatchServer["app"];
   readonly hub: TuplewatchServer["hub"];
+  readonly registry: Registry;
   /** The sum of a metric over its labels. */
   total(metric: string): Promise<number>;
 }
@@ -62,6 +66,14 @@ export function suiteScope(): Scope {
   return { after: (close) => void closers.push(close) };
 }
 
+const LOGGER = pino({ level: "silent" });
+
+/** As a daemon on 127.0.0.1 that nobody configured, or with `changes`. */
+export function accessOf(changes: Partial<AccessConfig> = {}): AccessSource {
+  const listen = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
+  return new AccessSource({ ...defaultConfig(), listen, ...changes }, LOGGER);
+}
+
 /** The real server on a free port, until `scope` ends. */
 export async function startServer(
   scope: Scope,
@@ -74,8 +86,9 @@ export async function startServer(
   const { app, hub } = createServer({
     journal,
     registry,
-    logger: pino({ level: "silent" }),
+    logger: LOGGER,
     maxClients: 64,
+    access: accessOf(),
     ready: () => ({ ok: true }),
     status: async () => STATUS,
     ...parts,
@@ -94,6 +107,7 @@ export async function startServer(
     url: `http://127.0.0.1:${port}`,
     app,
     hub,
+    registry,
     total: async (metric) => {
       const values = (await registry.getSingleMetric(metric)?.get())?.values ?? [];
       return values.reduce((sum, { value }) => sum + value, 0);

@@ -204,6 +204,7 @@ const LIBC = {
   bind: [int, int, memory, u32],
   sendto: [long, int, memory, size, int, memory, u32],
   recv: [long, int, memory, size, int],
+  getsockname: [int, int, memory, memory],
   getsockopt: [int, int, int, int, memory, memory],
   setns: [int, int, int],
   ioctl: [int, int, u64, long],

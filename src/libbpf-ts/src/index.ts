@@ -68,6 +68,7 @@ export {
   receive,
   sendTo,
   setNamespace,
+  socketName,
   socketOption,
   unixAddress,
   waitReadable,

@@ -63,6 +63,15 @@ export function socketOption(fd: number, level: number, name: number, into: Uint
   return length[0] ?? 0;
 }
 
+/** The sockaddr that a socket is bound to: a u16 with the family, then what that family has. */
+export function socketName(fd: number): Uint8Array {
+  const address = new Uint8Array(128);
+  const length = new Uint32Array([address.byteLength]);
+  const result = libc().getsockname(fd, address, length);
+  checkErrno(result, lastErrno(), { operation: "read socket name", object: `fd ${fd}` });
+  return address.subarray(0, length[0]);
+}
+
 export function closeFd(fd: number): void {
   const result = libc().close(fd);
   checkErrno(result, lastErrno(), { operation: "close", object: `fd ${fd}` });

@@ -1,0 +1,74 @@
+import { isScalar, isSeq, type Node } from "yaml";
+import { suggestion } from "./near.ts";
+import { scalarText, withoutTwins, type YamlEntry } from "./yaml.ts";
+
+/** One key of a section: what its value must be, and the value read. */
+export interface Field<T> {
+  /** Ends the sentence "expected ...". */
+  readonly expected: string;
+  /** Undefined when the node is not such a value. */
+  read(node: Node): T | undefined;
+}
+
+type FieldTable = Readonly<Record<string, Field<unknown>>>;
+
+export type FieldValues<F extends FieldTable> = {
+  readonly [K in keyof F]?: F[K] extends Field<infer T> ? T : never;
+};
+
+/** Reads a section; unknown keys and wrong values go to `problems`. Values are never shown. */
+export function readFields<F extends FieldTable>(
+  fields: F,
+  entries: readonly YamlEntry[],
+  problems: string[],
+): FieldValues<F> {
+  const values: Record<string, unknown> = {};
+  for (const { key, where, value } of withoutTwins(entries, problems)) {
+    const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
+    if (field === undefined) {
+      problems.push(`${where}: unknown key${suggestion(key, Object.keys(fields))}`);
+    } else if (value !== null && !(isScalar(value) && value.value === null)) {
+      const read = field.read(value);
+      if (read === undefined) problems.push(`${where}: expected ${field.expected}`);
+      values[key] = read;
+    }
+  }
+  return values as FieldValues<F>;
+}
+
+export const textField: Field<string> = {
+  expected: "a text",
+  read: (node) => scalarText(node) || undefined,
+};
+
+export const booleanField: Field<boolean> = {
+  expected: "true or false",
+  read: (node) => (isScalar(node) && typeof node.value === "boolean" ? node.value : undefined),
+};
+
+export const textsField: Field<readonly string[]> = {
+  expected: "a list of texts",
+  read: (node) => {
+    const texts = isSeq(node) ? node.items.map(scalarText) : [undefined];
+    return texts.every((text) => text !== undefined) ? texts : undefined;
+  },
+};
+
+/** A word that stands for something else. */
+export function wordField<T>(words: ReadonlyMap<string, T>): Field<T> {
+  return {
+    expected: `one of ${[...words.keys()].join(", ")}`,
+    read: (node) => words.get(scalarText(node) ?? ""),
+  };
+}
+
+export function wordsField<T>(words: ReadonlyMap<string, T>): Field<readonly T[]> {
+  return {
+    expected: `a list of ${[...words.keys()].join(", ")}`,
+    read: (node) => {
+      const found = isSeq(node) ? node.items.map((item) => words.get(scalarText(item) ?? "")) : [];
+      const known = found.filter((word) => word !== undefined);
+      return isSeq(node) && known.length === found.length ? known : undefined;
+    },
+  };
+}
