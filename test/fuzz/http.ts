@@ -26,7 +26,7 @@ const url = fc.oneof(
 const METHODS = ["GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "BREW", "get"];
 
 const HEADERS = [
-  ...["host: x", "host:", "accept: text/event-stream;q=x", "accept-encoding: gzip", "expect: x"],
+  ...["host:", "accept: text/event-stream;q=x", "accept-encoding: gzip", "expect: x"],
   ...["last-event-id: 18446744073709551616", "content-length: 5", "content-length: -1"],
   ...["transfer-encoding: chunked", "connection: upgrade", "upgrade: websocket", "x", ": x"],
   ...[`x: ${"y".repeat(20_000)}`, "\u0000: \u0000", "range: bytes=0-1", "if-none-match: *"],
@@ -37,11 +37,18 @@ const request = fc
     fc.constantFrom(...METHODS),
     url,
     fc.constantFrom("HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", ""),
+    fc.constantFrom(
+      "host: localhost",
+      "host: localhost",
+      "host: localhost:5961",
+      "host: x",
+      "y: z",
+    ),
     fc.array(fc.constantFrom(...HEADERS), { maxLength: 4 }),
     textOf(["hello", "0\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"], 2),
   )
-  .map(([method, where, version, headers, body]) => {
-    const head = [`${method} ${where} ${version}`, "connection: close", ...headers];
+  .map(([method, where, version, host, headers, body]) => {
+    const head = [`${method} ${where} ${version}`, "connection: close", host, ...headers];
     return `${head.join("\r\n")}\r\n\r\n${body}`;
   });
 
