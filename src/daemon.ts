@@ -5,7 +5,7 @@ import { FindingEngine } from "./findings/engine.ts";
 import { registerFindingMetrics } from "./findings/metrics.ts";
 import { portCensus } from "./findings/port-census.ts";
 import { readConntrackTable } from "./kernel/conntrack-stats.ts";
-import { dropPrivileges, type Privileges } from "./kernel/privileges.ts";
+import type { Privileges } from "./kernel/privileges.ts";
 import { FindingReport } from "./pipeline/finding-report.ts";
 import { Journal } from "./pipeline/journal.ts";
 import type { AccessSource } from "./serve/access/access-source.ts";
@@ -58,13 +58,14 @@ const STREAM_END_MS = 2000;
 
 /**
  * Serves first, so that a taken port is found before anything is loaded into the kernel, then
- * starts the kernel stage; /readyz says 503 in between.
+ * starts the kernel stage; /readyz says 503 in between. `dropPrivileges` is called once it is attached.
  */
 export async function startDaemon(
   config: DaemonConfig,
   logger: Logger,
   access: AccessSource,
   createKernelStage?: KernelStageFactory,
+  dropPrivileges?: () => Privileges,
 ): Promise<Daemon> {
   const registry = new Registry();
   const journal = new Journal({ maxEvents: config.journalEvents, maxBytes: config.journalBytes });
@@ -104,7 +105,7 @@ export async function startDaemon(
   try {
     findings.start();
     await kernel?.start(journal);
-    privileges = dropPrivileges(config.keepCapabilities, config.user);
+    privileges = dropPrivileges?.();
   } catch (error) {
     await stop();
     throw error;

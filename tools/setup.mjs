@@ -102,11 +102,11 @@ function installNodePackages() {
   writeFileSync(stamp, lock);
 }
 
-/** promtool alone, taken out of Debian's package: installing that would start a server. */
-function fetchPromtool() {
+/** Prometheus and promtool, taken out of Debian's package: installing that would start a server. */
+function fetchPrometheus() {
   const target = join(root, "build", "tools");
   if (existsSync(join(target, "usr/bin/promtool"))) return;
-  say("fetching promtool (from Debian's package prometheus, not installed): checks the metrics");
+  say("fetching Prometheus (Debian's package, not installed): checks metrics, rules, dashboards");
   const download = join(root, "build", "download");
   rmSync(download, { recursive: true, force: true });
   mkdirSync(download, { recursive: true });
@@ -142,4 +142,4 @@ checkRoot(missing);
 installPackages(missing);
 installNodePackages();
 build();
-if (forTests) fetchPromtool();
+if (forTests) fetchPrometheus();

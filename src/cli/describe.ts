@@ -36,12 +36,11 @@ const DESCRIBERS: Readonly<Record<string, (event: Fields) => Description>> = {
   },
   conntrack_insert_failed: (event) => {
     const dropped = event.verdict === "dropped";
-    const winner = event.winner as Fields | undefined;
     const words = [
       `${text(event.protocol)} ${tuple(event.original)}`,
       event.nat === "none" ? "" : `as ${endpoint(part(event.reply, "dst"))}`,
       `${text(event.verdict)}: ${text(event.cause)}`,
-      winner === undefined ? "" : `won by ${tuple(winner.original)}`,
+      isFields(event.winner) ? `won by ${tuple(event.winner.original)}` : "",
     ];
     return line(words, dropped ? "red" : undefined);
   },

@@ -38,7 +38,15 @@ export async function run(flags: Flags): Promise<void> {
 /** The kernel side is loaded only here: no other command needs it. */
 async function start(config: DaemonConfig, logger: Logger, access: AccessSource): Promise<Daemon> {
   const { Watch } = await import("../watch.ts");
-  return startDaemon(config, logger, access, (context) => new Watch(context));
+  const { dropPrivileges } = await import("../kernel/privileges.ts");
+  const { keepCapabilities, user } = config;
+  return startDaemon(
+    config,
+    logger,
+    access,
+    (context) => new Watch(context),
+    () => dropPrivileges(keepCapabilities, user),
+  );
 }
 
 /** Errors that speak for themselves, without a stack. */

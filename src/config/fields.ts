@@ -1,6 +1,6 @@
 import { isScalar, isSeq, type Node } from "yaml";
 import { suggestion } from "./near.ts";
-import { scalarText, type YamlEntry } from "./yaml.ts";
+import { scalarText, withoutTwins, type YamlEntry } from "./yaml.ts";
 
 /** One key of a section: what its value must be, and the value read. */
 export interface Field<T> {
@@ -23,7 +23,7 @@ export function readFields<F extends FieldTable>(
   problems: string[],
 ): FieldValues<F> {
   const values: Record<string, unknown> = {};
-  for (const { key, where, value } of entries) {
+  for (const { key, where, value } of withoutTwins(entries, problems)) {
     const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
     if (field === undefined) {
       problems.push(`${where}: unknown key${suggestion(key, Object.keys(fields))}`);

@@ -2,7 +2,14 @@ import { isSeq, type Node } from "yaml";
 import { suggestion } from "./near.ts";
 import { fileKey, OPTION_NAMES, type OptionName } from "./options.ts";
 import type { Setting, Source } from "./setting.ts";
-import { MAX_PROBLEMS, parseYaml, readYamlFile, scalarText, type YamlFile } from "./yaml.ts";
+import {
+  MAX_PROBLEMS,
+  parseYaml,
+  readYamlFile,
+  scalarText,
+  withoutTwins,
+  type YamlFile,
+} from "./yaml.ts";
 
 /** Settings in a YAML file of `key: value` lines. Never throws: what is wrong is in `problems`. */
 export function readSettingsFile(path: string): Source<OptionName> {
@@ -18,7 +25,7 @@ function settingsOf(file: YamlFile): Source<OptionName> {
   const names = new Map(OPTION_NAMES.map((name) => [fileKey(name), name]));
   const settings = new Map<OptionName, Setting>();
   const problems = [...file.problems];
-  for (const { key, where, value } of file.entries) {
+  for (const { key, where, value } of withoutTwins(file.entries, problems)) {
     if (problems.length >= MAX_PROBLEMS) break;
     const name = names.get(key);
     const text = valueText(value);

@@ -2,7 +2,15 @@ import { booleanField, type Field, readFields } from "./fields.ts";
 import { suggestion } from "./near.ts";
 import { wholeNumber } from "./values.ts";
 import { readTls, type TlsSettings } from "./web-tls.ts";
-import { parseYaml, readYamlFile, scalarText, type YamlEntry, type YamlFile } from "./yaml.ts";
+import {
+  MAX_PROBLEMS,
+  parseYaml,
+  readYamlFile,
+  scalarText,
+  withoutTwins,
+  type YamlEntry,
+  type YamlFile,
+} from "./yaml.ts";
 
 /**
  * How the HTTP side is protected, in the file format that Prometheus and its exporters share
@@ -39,7 +47,7 @@ const SECTIONS = ["tls_server_config", "http_server_config", "basic_auth_users",
 function webConfigOf(path: string, file: YamlFile): WebConfigFile {
   const problems = [...file.problems];
   const sections = new Map<string, YamlEntry>();
-  for (const entry of file.entries) {
+  for (const entry of withoutTwins(file.entries, problems)) {
     if (SECTIONS.includes(entry.key)) sections.set(entry.key, entry);
     else problems.push(`${entry.where}: unknown key${suggestion(entry.key, SECTIONS)}`);
   }
@@ -58,7 +66,7 @@ function webConfigOf(path: string, file: YamlFile): WebConfigFile {
   const headers = readHeaders(entriesIn("http_server_config"), problems);
   const rateLimit = readRateLimit(entriesIn("rate_limit"), problems);
   const config = { ...(tls && { tls }), users, headers, ...(rateLimit && { rateLimit }) };
-  return { config, problems };
+  return { config, problems: problems.slice(0, MAX_PROBLEMS) };
 }
 
 /** Greater ones take a minute and more for each new password. */
@@ -69,7 +77,7 @@ const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 
 function readUsers(entries: readonly YamlEntry[], problems: string[]): Map<string, string> {
   const users = new Map<string, string>();
-  for (const { key, where, value } of entries) {
+  for (const { key, where, value } of withoutTwins(entries, problems)) {
     const hash = scalarText(value) ?? "";
     const cost = Number(BCRYPT.exec(hash)?.[1]);
     if (cost >= 4 && cost <= MAX_BCRYPT_COST && !key.includes(":")) users.set(key, hash);

@@ -1,9 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from "yaml";
 import { reasonOf } from "../errno.ts";
+import { oneLine, shownName } from "./setting.ts";
 
 /** Files of settings are a few lines; anything larger is the wrong file. */
-const MAX_FILE_BYTES = 256 * 1024;
+const MAX_FILE_BYTES = 64 * 1024;
 
 /** More mistakes than anybody reads at once. */
 export const MAX_PROBLEMS = 20;
@@ -54,7 +55,7 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
   const lineOf = (offset: number) => `${path}:${lines.linePos(offset).line}`;
   if (document.errors.length > 0) {
     const problems = document.errors.slice(0, MAX_PROBLEMS).map(({ pos, code, message }) => {
-      return `${lineOf(pos[0])}: ${secret ? `not valid YAML (${code})` : message}`;
+      return `${lineOf(pos[0])}: ${secret ? `not valid YAML (${code})` : oneLine(message)}`;
     });
     return { entries: [], problems };
   }
@@ -65,16 +66,7 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
   const entries = entriesOf(root, lineOf, "");
   return entries === undefined
     ? failed(`${lineOf(root.range?.[0] ?? 0)}: expected "key: value" lines`)
-    : { entries, problems: repeatedKeys(entries).slice(0, MAX_PROBLEMS) };
-}
-
-function repeatedKeys(entries: readonly YamlEntry[]): string[] {
-  const seen = new Set<string>();
-  return entries.flatMap((entry) => {
-    const again = seen.has(entry.key) ? [`${entry.where}: the key is there twice`] : [];
-    seen.add(entry.key);
-    return [...again, ...repeatedKeys(entry.entries() ?? [])];
-  });
+    : { entries, problems: [] };
 }
 
 /** The value as written, so that all sources go through the same parser; undefined for none. */
@@ -85,6 +77,17 @@ export function scalarText(node: unknown): string | undefined {
   return typeof node.value === "number" ? (node.source ?? String(node.value)) : String(node.value);
 }
 
+/** The entries whose keys are there once; of the others all but the first go to `problems`. */
+export function withoutTwins(entries: readonly YamlEntry[], problems: string[]): YamlEntry[] {
+  const seen = new Set<string>();
+  return entries.filter(({ key, where }) => {
+    const isTwin = seen.has(key);
+    if (isTwin && problems.length < MAX_PROBLEMS) problems.push(`${where}: the key is there twice`);
+    seen.add(key);
+    return !isTwin;
+  });
+}
+
 function entriesOf(
   node: Node | null,
   lineOf: (offset: number) => string,
@@ -93,12 +96,12 @@ function entriesOf(
   if (!isMap(node)) return undefined;
   return (node.items as Pair<Node, Node | null>[]).map(({ key, value }) => {
     const name = isScalar(key) ? String(key.value) : String(key);
-    const where = `${lineOf(key.range?.[0] ?? 0)}: ${parents}${name}`;
+    const where = `${lineOf(key.range?.[0] ?? 0)}: ${parents}${shownName(name)}`;
     return {
       key: name,
       where,
       value,
-      entries: () => entriesOf(value, lineOf, `${parents}${name}.`),
+      entries: () => entriesOf(value, lineOf, `${parents}${shownName(name)}.`),
     };
   });
 }

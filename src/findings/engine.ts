@@ -94,8 +94,8 @@ export class FindingEngine {
     return [...newest(this.#active.values()), ...newest(this.#closed)].map((f) => f.toJson());
   }
 
-  active(kind: FindingKind): number {
-    return [...this.#active.values()].filter((finding) => finding.kind === kind).length;
+  activeFindings(): FindingJson[] {
+    return [...this.#active.values()].map((finding) => finding.toJson());
   }
 
   /** Since the start. */

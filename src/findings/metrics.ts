@@ -1,6 +1,8 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { FindingEngine } from "./engine.ts";
-import { FINDING_KINDS } from "./finding.ts";
+import { FINDING_KINDS, SEVERITIES } from "./finding.ts";
+
+const MS_PER_SECOND = 1000;
 
 /** Every kind has its value from the start, so that an alert rule never waits for a series. */
 export function registerFindingMetrics(registry: Registry, findings: FindingEngine): void {
@@ -15,15 +17,7 @@ export function registerFindingMetrics(registry: Registry, findings: FindingEngi
       for (const kind of FINDING_KINDS) this.inc({ kind }, findings.opened(kind));
     },
   });
-  new Gauge({
-    name: "tuplewatch_finding_active",
-    help: "Findings that are active, by kind.",
-    labelNames: ["kind"],
-    registers,
-    collect() {
-      for (const kind of FINDING_KINDS) this.set({ kind }, findings.active(kind));
-    },
-  });
+  registerActive(registry, findings);
   new Counter({
     name: "tuplewatch_findings_evicted_total",
     help: "Findings closed early to make room for newer ones.",
@@ -31,6 +25,36 @@ export function registerFindingMetrics(registry: Registry, findings: FindingEngi
     collect() {
       this.reset();
       this.inc(findings.evicted);
+    },
+  });
+}
+
+function registerActive(registry: Registry, findings: FindingEngine): void {
+  new Gauge({
+    name: "tuplewatch_finding_active",
+    help: "Findings that are active, by kind and severity.",
+    labelNames: ["kind", "severity"],
+    registers: [registry],
+    collect() {
+      for (const kind of FINDING_KINDS) {
+        for (const severity of SEVERITIES) this.set({ kind, severity }, 0);
+      }
+      for (const { kind, severity } of findings.activeFindings()) this.inc({ kind, severity });
+    },
+  });
+  new Gauge({
+    name: "tuplewatch_finding_active_since_timestamp_seconds",
+    help: "When the longest of the active findings of a kind was first seen; absent if there is none.",
+    labelNames: ["kind"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      const since = new Map<string, number>();
+      for (const { kind, first_seen } of findings.activeFindings()) {
+        const seconds = Date.parse(first_seen) / MS_PER_SECOND;
+        since.set(kind, Math.min(seconds, since.get(kind) ?? seconds));
+      }
+      for (const [kind, seconds] of since) this.set({ kind }, seconds);
     },
   });
 }

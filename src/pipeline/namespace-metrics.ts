@@ -62,7 +62,7 @@ function registerPorts(registry: Registry, census: CensusTaker): void {
     });
   register(
     "tuplewatch_local_ports_in_use",
-    "Distinct ports of ip_local_port_range, less reserved ones, that a socket holds.",
+    "Distinct ports of ip_local_port_range, less reserved ones, that a socket holds, in TIME_WAIT too.",
     (snapshot, protocol) => snapshot[protocol].inUse,
   );
   register(

@@ -16,6 +16,7 @@ import {
 import { enumName, formatCookie, formatEndpoint, TCP_STATE_NAMES } from "./fields.ts";
 import type { Aggregator, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
+import { zeroCombinations } from "./zero.ts";
 
 /** Outcomes, who opened a socket, and what it received: the same for all backends. */
 const COMMON = ["set_state", "destroy_sock", "receive_reset", "note_established"];
@@ -117,6 +118,10 @@ function createAggregator(registry: Registry): Aggregator {
     help: "Segments to be answered with a challenge ACK, by cause and by whether it was sent.",
     labelNames: ["trigger", "sent"],
     registers: [registry],
+  });
+  zeroCombinations(counter, {
+    trigger: Object.values(triggerNames),
+    sent: Object.values(sentNames),
   });
   const columns = [challengeAckEventColumns.trigger, challengeAckEventColumns.sent];
   const tally = new Tally(counter, columns, ([trigger = 0, sent = 0]) => ({

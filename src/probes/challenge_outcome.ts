@@ -12,6 +12,7 @@ import {
 import { enumName, eventTypeNumber, formatCookie, formatEndpoint } from "./fields.ts";
 import type { Aggregator, SecondaryRecord } from "./probe.ts";
 import { Tally } from "./tally.ts";
+import { zeroCombinations } from "./zero.ts";
 
 /** One event per challenged connection: what became of it, within ten seconds. */
 export const challengeOutcome: SecondaryRecord = {
@@ -47,6 +48,7 @@ function createAggregator(registry: Registry): Aggregator {
     labelNames: ["outcome"],
     registers: [registry],
   });
+  zeroCombinations(counter, { outcome: Object.values(outcomeNames) });
   const tally = new Tally(counter, [challengeOutcomeEventColumns.outcome], ([outcome = 0]) => ({
     outcome: enumName(outcomeNames, outcome),
   }));

@@ -21,6 +21,7 @@ import {
 } from "./fields.ts";
 import type { Aggregator, Party, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
+import { zeroCombinations } from "./zero.ts";
 
 const CGROUP_PROGRAMS = ["connect4", "connect6"];
 
@@ -122,6 +123,11 @@ const BUCKETS_SECONDS = [0.0001, 0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 4, 
 
 const NS_PER_SECOND = 1e9;
 
+const PROTOCOLS = ["tcp", "udp"] as const;
+
+/** Without a free local port, TCP and UDP; their series are there before the first one. */
+const NO_PORT_RESULTS = ["EADDRNOTAVAIL", "EAGAIN"] as const;
+
 function createAggregator(registry: Registry): Aggregator {
   const { durationNs, error, protocol, technique, synRetransmits, hasConflict } =
     connectEventColumns;
@@ -155,6 +161,11 @@ function createAggregator(registry: Registry): Aggregator {
       labelNames: ["protocol", "result", "technique"],
       registers: [registry],
     });
+    zeroCombinations(counter, {
+      protocol: PROTOCOLS,
+      result: ["ok", ...NO_PORT_RESULTS],
+      technique: Object.values(techniqueNames),
+    });
     return new Tally(counter, [protocol, error, technique], ([proto = 0, errno = 0, how = 0]) => ({
       protocol: protocolName(proto),
       result: resultName(errno),
@@ -164,13 +175,17 @@ function createAggregator(registry: Registry): Aggregator {
 }
 
 function createDurations(registry: Registry): Histogram {
-  return new Histogram({
+  const durations = new Histogram({
     name: "tuplewatch_connect_duration_seconds",
     help: "Time from the call of connect() to its result.",
     labelNames: ["protocol", "outcome"],
     buckets: BUCKETS_SECONDS,
     registers: [registry],
   });
+  for (const protocol of PROTOCOLS) {
+    for (const outcome of ["ok", "failed"]) durations.zero({ protocol, outcome });
+  }
+  return durations;
 }
 
 function outcomeLabels(protocol: number, error: number): { protocol: string; outcome: string } {

@@ -16,6 +16,7 @@ import { enumName, formatFlowOwner, formatTuple, protocolName } from "./fields.t
 import { flowRetry } from "./flow_retry.ts";
 import type { Aggregator, Backend, Party, PartyColumns, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
+import { zeroCombinations } from "./zero.ts";
 
 const MODULE = "nf_conntrack";
 
@@ -129,6 +130,7 @@ function createAggregator(registry: Registry): Aggregator {
     labelNames: ["protocol", "nat", "verdict", "cause"],
     registers: [registry],
   });
+  zeroRefusals(counter);
   const { protocol, nat, verdict, cause } = COLUMNS;
   const tally = new Tally(counter, [protocol, nat, verdict, cause], (values) => {
     const [number = 0, kind = 0, fate = 0, why = 0] = values;
@@ -145,4 +147,12 @@ function createAggregator(registry: Registry): Aggregator {
     }
     tally.flush();
   };
+}
+
+/** Only a clash can be resolved. Protocols other than these two are rare. */
+function zeroRefusals(counter: Counter): void {
+  const common = { protocol: ["tcp", "udp"], nat: Object.values(natNames) };
+  const causes = Object.values(causeNames);
+  zeroCombinations(counter, { ...common, verdict: ["dropped"], cause: causes });
+  zeroCombinations(counter, { ...common, verdict: ["resolved"], cause: ["clash"] });
 }

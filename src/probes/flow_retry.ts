@@ -51,6 +51,7 @@ function createAggregator(registry: Registry): Aggregator {
     buckets: BUCKETS_SECONDS,
     registers: [registry],
   });
+  for (const protocol of ["tcp", "udp"]) delays.zero({ protocol });
   const { delayNs, protocol } = flowRetryEventColumns;
   return (rows, count) => {
     for (let index = 0, row = 0; index < count; index++, row += flowRetryEventColumnCount) {

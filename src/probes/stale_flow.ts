@@ -19,6 +19,7 @@ import {
 } from "./fields.ts";
 import type { Aggregator, Party, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
+import { zeroCombinations } from "./zero.ts";
 
 const MODULE = "nf_conntrack";
 
@@ -100,6 +101,7 @@ function createAggregator(registry: Registry): Aggregator {
     labelNames: ["nat", "redirected"],
     registers: [registry],
   });
+  zeroCombinations(counter, { nat: Object.values(natNames), redirected: ["false", "true"] });
   const columns = [staleFlowReuseEventColumns.nat, staleFlowReuseEventColumns.redirected];
   const tally = new Tally(counter, columns, ([nat = 0, redirected = 0]) => ({
     nat: enumName(natNames, nat),

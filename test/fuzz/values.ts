@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { anyText } from "./target.ts";
 
 /** A schema as JSON has it, of the keywords that the project's schemas use. */
 interface Schema {
@@ -67,6 +68,6 @@ function scalarOf({ type, pattern, minimum = 0, maximum }: Schema): fc.Arbitrary
   }
   if (type === "number") return fc.double({ min: minimum, noNaN: true, noDefaultInfinity: true });
   return pattern === undefined
-    ? fc.string({ unit: "binary", maxLength: 20 })
+    ? anyText(20)
     : fc.stringMatching(new RegExp(pattern), { maxLength: 80 });
 }

@@ -31,7 +31,10 @@ async function run({ target: name, cases, seed }: Task): Promise<Progress> {
     const numRuns = Math.min(BATCH_CASES, cases - done);
     // fast-check takes 32-bit seeds.
     const details = await fc.check(property, { numRuns, seed: (seed + done) | 0 });
-    if (details.failed) return { failure: (await fc.asyncDefaultReportMessage(details)) ?? "" };
+    if (details.failed) {
+      const { stack } = details.errorInstance as Error;
+      return { failure: `${stack}\n${await fc.asyncDefaultReportMessage(details)}` };
+    }
     done += numRuns;
     if (warmBytes === undefined && done >= WARM_UP * cases) warmBytes = heapBytes();
     tell({ done });

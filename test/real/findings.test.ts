@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import type { FindingJson } from "../../src/findings/finding.ts";
+import { FINDING_KINDS, type FindingJson, SEVERITIES } from "../../src/findings/finding.ts";
 import { getFindings } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import type { Attempts } from "../support/connects.ts";
@@ -221,7 +221,7 @@ except OSError as error: print(error.errno)`;
     assert.equal(total.get('{kind="local_port_exhaustion"}'), 3);
     assert.equal(total.get('{kind="conntrack_table_full"}'), 0);
     assert.deepEqual([...active.values()], Array(active.size).fill(0));
-    assert.equal(active.size, 8);
+    assert.equal(active.size, FINDING_KINDS.length * SEVERITIES.length);
   });
 
   test("a wrong question is answered with 400 and what is known", async () => {

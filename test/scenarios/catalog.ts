@@ -24,6 +24,14 @@ export const SCENARIOS = {
 
 export type ScenarioName = keyof typeof SCENARIOS;
 
+/** Scenarios whose findings rest on what a probe saw, by its name. */
+export const PROBE_SCENARIOS: Readonly<Record<string, readonly ScenarioName[]>> = {
+  challenge_ack: ["A"],
+  conntrack_insert_failed: ["B1", "B2"],
+  connect: ["C1", "C2", "D"],
+  stale_flow: ["E"],
+};
+
 function scenario(command: string, title: string): Scenario {
   const [script = "", ...args] = command.split(" ");
   return { script, args, title };

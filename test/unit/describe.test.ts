@@ -22,6 +22,8 @@ describe("a line of an event", () => {
     const event = { ...HEAD, type: "connect", result: odd, duration_ns: odd, syn_retransmits: odd };
     assert.match(lineOf(event, paint), /\{"toString":1,"valueOf":2\} {2}\?/);
     assert.match(lineOf({ ...HEAD, type: "gap", missed: odd }, paint), /0 events missed/);
+    const refused = { ...HEAD, type: "conntrack_insert_failed", winner: null };
+    assert.match(lineOf(refused, paint), /\* > \*/);
     const withoutTime = { ...HEAD, time: odd, type: "gap" };
     assert.match(lineOf(withoutTime, paint), /^NaN:NaN/);
   });
@@ -33,25 +35,25 @@ describe("a line of an event", () => {
 });
 
 it("findings as text have no control character, wherever it was", () => {
-  const controls = "\u001b[2J";
+  const cursor = "\u001b[2J";
   const finding: FindingJson = {
-    id: controls,
+    id: cursor,
     kind: "udp_overshadowing",
     severity: "warning",
     state: "active",
-    summary: controls,
-    explanation: controls,
+    summary: cursor,
+    explanation: cursor,
     first_seen: "2026-03-14T15:09:26.535Z",
     last_seen: "2026-03-14T15:09:26.535Z",
     count: 1,
-    parties: [{ role: controls, process: { pid: 1, comm: controls } }],
+    parties: [{ role: cursor, process: { pid: 1, comm: cursor } }],
     tuples: [],
     consequence: {},
     evidence: [1],
     evidence_count: 1,
-    remedies: [{ summary: controls, commands: [controls] }],
-    references: [{ title: controls, url: controls }],
-    confidence: { level: "high", rests_on: controls },
+    remedies: [{ summary: cursor, commands: [cursor] }],
+    references: [{ title: cursor, url: cursor }],
+    confidence: { level: "high", rests_on: cursor },
   };
   assert.doesNotMatch(findingsAsText([finding], paint), CONTROL);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { SIGNAL_ROWS } from "../../dashboards/src/signals.ts";
 import { PROBE_NAMES } from "../../src/config/options.ts";
 import { optionTable } from "../../src/config/table.ts";
 import { FINDING_KINDS } from "../../src/findings/finding.ts";
@@ -8,6 +9,7 @@ import { NEEDS } from "../../src/kernel/privileges.ts";
 import { PROBES } from "../../src/probes/index.ts";
 import { FILTER_NAMES } from "../../src/serve/filters.ts";
 import { FINDING_QUERY } from "../../src/serve/finding-query.ts";
+import { PROBE_SCENARIOS } from "../scenarios/catalog.ts";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -49,12 +51,20 @@ describe("a kind of finding", () => {
 
 describe("a probe", () => {
   for (const { name, backends } of PROBES) {
-    it(`${name} has its program, settings, documentation and test`, () => {
+    it(`${name} has its program, settings, documentation, scenario, dashboard row and tests`, () => {
       assert.ok(PROBE_NAMES.includes(name as (typeof PROBE_NAMES)[number]));
       assert.ok(readdirSync("bpf").includes(`${name}.bpf.c`));
       assert.ok(readdirSync("test/real").includes(`${name}.test.ts`));
       assert.ok(readme.includes(`\`${name}\`:`), "event table");
       assert.ok(readme.includes(`tuplewatch_${name}_events_total`), "metric");
+      assert.ok((PROBE_SCENARIOS[name] ?? []).length > 0, "scenario");
+      const row = SIGNAL_ROWS.find((one) => one.name === name);
+      assert.match(
+        JSON.stringify(row?.panels),
+        new RegExp(`tuplewatch_${name}_events_total`),
+        "row",
+      );
+      assert.ok(row?.title.startsWith(`${name}: `), "title of the row");
       for (const backend of backends) {
         assert.match(readme, new RegExp(`^\\|[^|]*\\| \`${backend.name}\` \\|`, "m"));
       }

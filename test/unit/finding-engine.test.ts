@@ -66,14 +66,14 @@ describe("the engine of findings", () => {
     const scene = new Scene();
     scene.take("connect", NO_PORT);
     scene.wait(QUIET_MS - 1000);
-    assert.equal(scene.engine.active("local_port_exhaustion"), 1);
+    assert.equal(scene.engine.activeFindings().length, 1);
     scene.take("connect", NO_PORT);
     scene.wait(QUIET_MS - 1000);
     assert.equal(scene.only.state, "active");
     scene.wait(1000);
     assert.equal(scene.only.state, "closed");
     assert.equal(scene.only.close_reason, "quiet");
-    assert.equal(scene.engine.active("local_port_exhaustion"), 0);
+    assert.equal(scene.engine.activeFindings().length, 0);
     assert.deepEqual(scene.closed, ["local_port_exhaustion-1"]);
     assert.equal(scene.emitted.at(-1)?.state, "closed");
     scene.take("connect", NO_PORT);
@@ -94,7 +94,7 @@ describe("the engine of findings", () => {
     assert.equal(scene.engine.evicted, 0);
     scene.take("connect", elsewhere(MAX_ACTIVE));
     assert.equal(scene.engine.evicted, 1);
-    assert.equal(scene.engine.active("local_port_exhaustion"), MAX_ACTIVE);
+    assert.equal(scene.engine.activeFindings().length, MAX_ACTIVE);
     const gone = scene.engine.findings().filter(({ state }) => state === "closed");
     assert.deepEqual(
       gone.map(({ id, close_reason }) => [id, close_reason]),

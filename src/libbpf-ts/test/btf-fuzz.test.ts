@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -79,6 +80,17 @@ test("BTF and ELF that are cut off or damaged anywhere are refused or read", () 
     }),
     { numRuns: 1500 },
   );
+});
+
+test("BTF is read wherever its bytes lie in memory", () => {
+  for (const offset of [0, 1, 2, 3]) {
+    const moved = Buffer.alloc(raw.length + offset);
+    raw.copy(moved, offset);
+    assert.equal(
+      structLayout(new Btf(moved.subarray(offset), "moved"), "everything").name,
+      "everything",
+    );
+  }
 });
 
 /** One struct whose members, all anonymous, are the struct itself. */

@@ -36,7 +36,7 @@ export class Guard {
     });
     // Before privileges are dropped, after which its files may be out of reach.
     app.addHook("onReady", async () => {
-      if (this.#source.current.web.users.size > 0) await this.#passwords.prepare();
+      if (this.#source.config.webConfig !== "none") await this.#passwords.prepare();
     });
     app.addHook("onClose", () => this.#passwords.close());
   }

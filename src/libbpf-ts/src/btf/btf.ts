@@ -94,7 +94,8 @@ function splitSections(bytes: Uint8Array, name: string): Sections {
   const strings = cut("string", stringAt, stringBytes);
   if (typeBytes % 4 !== 0) throw malformed(name, `a type section of ${typeBytes} bytes`);
   if (strings.length > 0 && strings.at(-1) !== 0) throw malformed(name, "strings without an end");
-  const aligned = types.byteOffset % 4 === 0 ? types : types.slice();
+  // slice() of a Buffer copies nothing.
+  const aligned = types.byteOffset % 4 === 0 ? types : new Uint8Array(types);
   return { words: new Uint32Array(aligned.buffer, aligned.byteOffset, typeBytes / 4), strings };
 }
 
