@@ -106,7 +106,7 @@ function installFiles() {
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
   const bindings = join("node_modules", "libbpf-ts");
-  const parts = ["package.json", "README.md", "LICENSE", "build/src", "build/bpf"];
+  const parts = ["package.json", "README.md", "LICENSE", "openapi.json", "build/src", "build/bpf"];
   for (const part of [...parts, ...productionPackages().filter((path) => path !== bindings)]) {
     cpSync(join(root, part), join(fresh, part), { recursive: true, dereference: true });
   }

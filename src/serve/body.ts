@@ -3,6 +3,8 @@ import { gzip } from "node:zlib";
 import type { FastifyReply } from "fastify";
 import { acceptsGzip } from "./accept.ts";
 
+export const JSON_TYPE = "application/json; charset=utf-8";
+
 /** Smaller ones fit into a packet anyway. */
 const MIN_GZIP_BYTES = 1024;
 
@@ -21,5 +23,5 @@ export async function sendBody(
 }
 
 export function sendJson(reply: FastifyReply, body: unknown): Promise<FastifyReply> {
-  return sendBody(reply, "application/json; charset=utf-8", `${JSON.stringify(body)}\n`);
+  return sendBody(reply, JSON_TYPE, `${JSON.stringify(body)}\n`);
 }

@@ -8,7 +8,7 @@ import type { AccessSource } from "./access/access-source.ts";
 import { Guard } from "./access/guard.ts";
 import type { ReadyBody } from "./answers.schema.ts";
 import { atMost } from "./at-most.ts";
-import { sendBody, sendJson } from "./body.ts";
+import { JSON_TYPE, sendBody, sendJson } from "./body.ts";
 import { addRequestChecks } from "./checks.ts";
 import { Connections } from "./connections.ts";
 import { connectionsThatFit } from "./descriptors.ts";
@@ -21,6 +21,7 @@ import {
   registerJournalMetrics,
   type ServeMetrics,
 } from "./metrics.ts";
+import { readOpenApi } from "./openapi-file.ts";
 import { parsePortQuery } from "./port-query.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
 import type { Readiness, Status } from "./status.schema.ts";
@@ -98,21 +99,12 @@ function addPlainRoutes(app: FastifyInstance, { registry, status, ready }: Serve
     const { ok, reason } = ready();
     return ok ? sendJson(reply, { status: "ready" }) : sendJson(reply.code(503), notReady(reason));
   });
-  let document: Promise<object> | undefined;
-  app.get("/openapi.json", async (_request, reply) => {
-    document ??= openApi();
-    return sendJson(reply, await document);
-  });
+  const openApi = readOpenApi();
+  app.get("/openapi.json", async (_request, reply) => sendBody(reply, JSON_TYPE, openApi));
 }
 
 function notReady(reason: string | undefined): ReadyBody {
   return { status: "not_ready", ...(reason !== undefined && { reason }) };
-}
-
-/** Loaded for the first who asks: schemas take some 20 MB, and most daemons are never asked. */
-async function openApi(): Promise<object> {
-  const { openApiDocument } = await import("./openapi.ts");
-  return openApiDocument();
 }
 
 function addFindings(app: FastifyInstance, { findings }: ServerParts): void {

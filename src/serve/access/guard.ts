@@ -34,6 +34,10 @@ export class Guard {
       this.#hosts?.(request.raw.rawHeaders);
       await this.#admit(request);
     });
+    // Before privileges are dropped, after which its files may be out of reach.
+    app.addHook("onReady", async () => {
+      if (this.#source.config.webConfig !== "none") await this.#passwords.prepare();
+    });
     app.addHook("onClose", () => this.#passwords.close());
   }
 
