@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from "yaml";
 import { reasonOf } from "../errno.ts";
+import { oneLine, shownName } from "./setting.ts";
 
 /** Files of settings are a few lines; anything larger is the wrong file. */
 const MAX_FILE_BYTES = 64 * 1024;
@@ -54,7 +55,7 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
   const lineOf = (offset: number) => `${path}:${lines.linePos(offset).line}`;
   if (document.errors.length > 0) {
     const problems = document.errors.slice(0, MAX_PROBLEMS).map(({ pos, code, message }) => {
-      return `${lineOf(pos[0])}: ${secret ? `not valid YAML (${code})` : message}`;
+      return `${lineOf(pos[0])}: ${secret ? `not valid YAML (${code})` : oneLine(message)}`;
     });
     return { entries: [], problems };
   }
@@ -95,12 +96,12 @@ function entriesOf(
   if (!isMap(node)) return undefined;
   return (node.items as Pair<Node, Node | null>[]).map(({ key, value }) => {
     const name = isScalar(key) ? String(key.value) : String(key);
-    const where = `${lineOf(key.range?.[0] ?? 0)}: ${parents}${name}`;
+    const where = `${lineOf(key.range?.[0] ?? 0)}: ${parents}${shownName(name)}`;
     return {
       key: name,
       where,
       value,
-      entries: () => entriesOf(value, lineOf, `${parents}${name}.`),
+      entries: () => entriesOf(value, lineOf, `${parents}${shownName(name)}.`),
     };
   });
 }

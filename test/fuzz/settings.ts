@@ -32,6 +32,16 @@ const variables = fc.dictionary(
 );
 
 const MAX_PROBLEMS = 20;
+const MAX_CHARACTERS = 1000;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+
+function isReadable(problem: string): boolean {
+  assert.doesNotMatch(problem, CONTROL);
+  assert.ok(problem.length <= MAX_CHARACTERS, `${problem.length} characters`);
+  return true;
+}
 
 export const settings: FuzzTarget = {
   name: "settings",
@@ -43,7 +53,7 @@ export const settings: FuzzTarget = {
       for (const problem of flags.problems) assert.match(problem, /^file\.yaml:\d+: \S/);
       const inputs = { flags, environment: { ...environment, TUPLEWATCH_CONFIG: "" } };
       const config = unless(
-        (error) => error instanceof ConfigError,
+        (error) => error instanceof ConfigError && error.problems.every(isReadable),
         () => loadConfig(inputs),
       );
       for (const name of config === undefined ? [] : OPTION_NAMES) {

@@ -212,6 +212,7 @@ describe("other paths over curl", () => {
     ["/", ["--request", "DELETE"], 404, "not_found"],
     ["/events", ["--data", "{"], 405, "method_not_allowed"],
     ["/metrics", ["--request", "PROPFIND"], 405, "method_not_allowed"],
+    ["/*/", ["--request", "POST"], 404, "not_found"],
     ["/events?tpye=connect", [], 400, "unknown_query_key"],
     ["/events?pid=x", [], 400, "invalid_value"],
     ["/%zz", [], 400, "bad_request"],

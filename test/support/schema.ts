@@ -1,10 +1,15 @@
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { portReportBody } from "../../src/enrich/port-report.schema.ts";
 import { EVENT_SCHEMAS } from "../../src/pipeline/events.schema.ts";
-import { findingsBody } from "../../src/serve/answers.schema.ts";
+import { errorAnswer, findingsBody } from "../../src/serve/answers.schema.ts";
 import { statusBody } from "../../src/serve/status.schema.ts";
 
-const ANSWERS = { "/findings": findingsBody, "/ports": portReportBody, "/status": statusBody };
+const ANSWERS = {
+  error: errorAnswer,
+  "/findings": findingsBody,
+  "/ports": portReportBody,
+  "/status": statusBody,
+};
 
 const ajv = new Ajv2020({ strict: true, strictRequired: false, allErrors: true });
 const compiled = new Map<object, ValidateFunction>();

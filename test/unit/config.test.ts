@@ -169,6 +169,15 @@ describe("the settings file", () => {
     assert.ok(performance.now() - startedMs < 10_000, `${performance.now() - startedMs} ms`);
   });
 
+  it("does not repeat control characters of names and values", () => {
+    const { problems } = parseSettings("f", '"\\e[2J\\x9b": 1\n');
+    assert.deepEqual(problems, ['f:1: "\\u001b[2J\\u009b": unknown key']);
+    assert.match(
+      parseSettings("f", "a: }\u009b").problems.join(),
+      /^f:1: [^\u009b]+\ufffd[^\u009b]*$/,
+    );
+  });
+
   it("may be empty, and may list probes", () => {
     assert.deepEqual(parseSettings("f", "").problems, []);
     assert.deepEqual(parseSettings("f", "# nothing\n").problems, []);
