@@ -34,6 +34,9 @@ const FLAGS = [
   "--no-first-run",
 ];
 
+/** The first page waits for the browser's own start. */
+const START_LIMIT_MS = 30_000;
+
 /**
  * Debian's Chromium without a window, by the DevTools protocol: JSON texts, each ended by a NUL, on
  * its descriptors 3 and 4 (--remote-debugging-pipe).
@@ -132,6 +135,7 @@ export class Page {
 
   async visit(url: string): Promise<void> {
     await this.send("Page.navigate", { url });
+    await this.waitFor(`document.readyState === "complete"`, START_LIMIT_MS);
   }
 
   async resize({ width, height, scheme = "light" }: Screen): Promise<void> {
