@@ -40,7 +40,6 @@ export class Events {
     for (const [value = "", words = ""] of options) {
       this.#shown.append(element("option", { value }, words));
     }
-    this.#shown.value = ALL;
     this.#shown.addEventListener("change", () => this.#rebuild());
     this.#pause.addEventListener("click", () => this.#togglePause());
   }
@@ -107,7 +106,7 @@ export class Events {
 
   #tellHeld(): void {
     const { length } = this.#list.children;
-    const words = length === SHOWN ? `The newest ${SHOWN}.` : length === 0 ? "No events yet." : "";
+    const words = length === SHOWN ? `The newest ${SHOWN}.` : length === 0 ? "None yet." : "";
     setText(this.#held, words);
   }
 }
@@ -119,7 +118,8 @@ function isPlain({ type, result, syn_retransmits: again, conflict }: TuplewatchE
 
 function eventItem(event: TuplewatchEvent): HTMLElement {
   const { text, colour = "plain" } = describe(event);
-  const name = event.type === "gap" ? "" : who(event);
+  const isOfProcess = event.type !== "gap" && event.type !== "finding";
+  const name = isOfProcess ? who(event) : "";
   const summary = element(
     "summary",
     {},

@@ -76,13 +76,16 @@ function remedyParts({ summary, commands }: Remedy): HTMLElement[] {
 
 function commandLine(command: string): HTMLElement {
   const code = element("code", {}, command);
-  const button = element("button", { type: "button", "aria-label": `Copy: ${command}` }, "Copy");
+  const button = element("button", { type: "button" });
+  const say = (word: string) => {
+    button.textContent = word;
+    button.setAttribute("aria-label", `${word}: ${command}`);
+  };
+  say("Copy");
   button.addEventListener("click", () => {
     void copy(code).then((word) => {
-      button.textContent = word;
-      setTimeout(() => {
-        button.textContent = "Copy";
-      }, 2000);
+      say(word);
+      setTimeout(() => say("Copy"), 2000);
     });
   });
   return element("div", { class: "command" }, code, button);

@@ -47,9 +47,21 @@ function row({ probe, backend, delivered, lost, filtered }: ProbeStatus): HTMLEl
     class: backend === null ? "dot off" : "dot",
     "aria-hidden": "true",
   });
-  const name = element("th", { scope: "row" }, dot, probe, " ", element("small", {}, state));
+  const name = element(
+    "th",
+    { scope: "row" },
+    dot,
+    ...breakable(probe),
+    " ",
+    element("small", {}, state),
+  );
   const counts = [delivered, lost, filtered].map((count, index) =>
     element("td", index === 1 && count > 0 ? { class: "bad" } : {}, count.toLocaleString("en")),
   );
   return element("tr", {}, name, ...counts);
+}
+
+/** A name that may be broken after its underscores, on a narrow screen. */
+function breakable(name: string): (Node | string)[] {
+  return name.split(/(?<=_)/).flatMap((word) => [word, element("wbr")]);
 }

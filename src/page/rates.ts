@@ -13,6 +13,8 @@ const Plot = (window as unknown as { uPlot: typeof uPlot }).uPlot;
 export class Rates {
   readonly #place: HTMLElement;
   readonly #charts = new Map<string, RateChart>();
+  /** Of each second so far: 0, or null if nobody listened. */
+  readonly #empty: (number | null)[] = new Array(SPAN_S).fill(null);
 
   constructor(place: HTMLElement) {
     this.#place = place;
@@ -26,7 +28,7 @@ export class Rates {
     let chart = this.#charts.get(type);
     if (chart === undefined) {
       if (this.#charts.size === 0) this.#place.replaceChildren();
-      chart = new RateChart(type, this.#place);
+      chart = new RateChart(type, this.#place, [...this.#empty]);
       this.#charts.set(type, chart);
     }
     chart.count();
@@ -34,6 +36,8 @@ export class Rates {
 
   /** To be called once a second. `isLive`: whether events could arrive in this second. */
   tick(isLive: boolean): void {
+    this.#empty.shift();
+    this.#empty.push(isLive ? 0 : null);
     for (const chart of this.#charts.values()) chart.tick(isLive);
   }
 }
@@ -43,12 +47,13 @@ class RateChart {
   readonly #frame = element("div", { class: "chart", role: "img" });
   readonly #now = element("span", { class: "number" }, "0");
   /** One per second, the newest last; null where nobody listened. */
-  readonly #rates: (number | null)[] = new Array(SPAN_S).fill(null);
+  readonly #rates: (number | null)[];
   #plot: uPlot;
   #count = 0;
 
-  constructor(type: string, place: HTMLElement) {
+  constructor(type: string, place: HTMLElement, rates: (number | null)[]) {
     this.#type = type;
+    this.#rates = rates;
     const caption = element("figcaption", {}, element("span", {}, type), this.#now);
     place.append(element("figure", { class: "card" }, caption, this.#frame));
     this.#plot = this.#draw();
