@@ -106,7 +106,9 @@ function installFiles() {
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
   const bindings = join("node_modules", "libbpf-ts");
-  const parts = ["package.json", "README.md", "LICENSE", "openapi.json", "build/src", "build/bpf"];
+  const texts = ["package.json", "README.md", "LICENSE", "openapi.json"];
+  const page = ["index.html", "page.css", "icon.svg"].map((name) => `src/page/${name}`);
+  const parts = [...texts, ...page, "build/src", "build/bpf"];
   for (const part of [...parts, ...productionPackages().filter((path) => path !== bindings)]) {
     cpSync(join(root, part), join(fresh, part), { recursive: true, dereference: true });
   }

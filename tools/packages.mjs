@@ -21,5 +21,6 @@ export const packages = {
     ["util-linux", "setpriv and unshare"],
     ["libcap2-bin", "capsh"],
     ["openssl", "certificates for the tests of TLS"],
+    ["chromium", "opens the page of the daemon as a reader's browser does"],
   ],
 };

@@ -22,6 +22,7 @@ import {
   type ServeMetrics,
 } from "./metrics.ts";
 import { readOpenApi } from "./openapi-file.ts";
+import { addPage } from "./page.ts";
 import { parsePortQuery } from "./port-query.ts";
 import { parseEventQuery, type RawQuery } from "./query.ts";
 import type { Readiness, Status } from "./status.schema.ts";
@@ -85,6 +86,7 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   addFindings(app, parts);
   addPorts(app);
   addPlainRoutes(app, parts);
+  addPage(app);
   return { app, hub };
 }
 

@@ -45,7 +45,15 @@ describe("an installation", () => {
     const { child, done, stderr } = start("sh", ["-c", `cd ${lib} && exec node ${args.join(" ")}`]);
     const address = () => /"address":"([^"]+)"/.exec(stderr())?.[1];
     await until(() => address() !== undefined || child.exitCode !== null, "serving", 60_000);
-    for (const path of ["openapi.json", "status", "ports", "metrics", "findings"]) {
+    for (const path of [
+      "",
+      "assets/uplot.js",
+      "openapi.json",
+      "status",
+      "ports",
+      "metrics",
+      "findings",
+    ]) {
       const response = await fetch(`${address()}/${path}`);
       assert.equal(response.status, 200, `${path}: ${stderr()}`);
       await response.arrayBuffer();

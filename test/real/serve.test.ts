@@ -209,7 +209,7 @@ describe("other paths over curl", () => {
 
   const wrong: [string, string[], number, string][] = [
     ["/nope", [], 404, "not_found"],
-    ["/", ["--request", "DELETE"], 404, "not_found"],
+    ["/", ["--request", "DELETE"], 405, "method_not_allowed"],
     ["/events", ["--data", "{"], 405, "method_not_allowed"],
     ["/metrics", ["--request", "PROPFIND"], 405, "method_not_allowed"],
     ["/*/", ["--request", "POST"], 404, "not_found"],
