@@ -47,21 +47,28 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   execFileSync("make", ["--no-print-directory", "-s", "-C", "test/bench"], { stdio: "inherit" });
   if (options.withModule) addModule();
   const cgroup = new TestCgroup();
+  try {
+    return await soakCgroup(cgroup.path, options);
+  } finally {
+    cgroup.delete();
+  }
+}
+
+async function soakCgroup(cgroup: string, options: SoakOptions): Promise<SoakResult> {
   // fentry would hold the module; a kprobe lets it go.
   const backend = options.withModule ? ["--backend", "kprobe"] : [];
-  const daemon = await startDaemonProcess(["--cgroup", cgroup.path, ...DAEMON, ...backend], {
+  const daemon = await startDaemonProcess(["--cgroup", cgroup, ...DAEMON, ...backend], {
     timeoutMs: (2 * options.seconds + 600) * 1000,
     wrapper: ["env", `NODE_OPTIONS=--import=${GC}`],
   });
-  try {
-    return await new Soak(daemon, new Load(cgroup.path), options).run();
-  } finally {
+  const result = await new Soak(daemon, new Load(cgroup), options).run().finally(() => {
     daemon.child.kill("SIGCONT");
     daemon.child.kill("SIGTERM");
-    const { code, stderr } = await daemon.done;
-    cgroup.delete();
-    if (code !== 0) options.say(`the daemon ended with exit code ${code}: ${stderr}`);
-  }
+    return daemon.done;
+  });
+  const { code, stderr } = await daemon.done;
+  if (code !== 0) throw new Error(`the daemon ended with exit code ${code}: ${stderr}`);
+  return result;
 }
 
 class Soak {
