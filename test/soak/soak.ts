@@ -1,14 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { getStatus } from "../support/api.ts";
 import { TestCgroup } from "../support/cgroup.ts";
-import { type Running, start, startDaemonProcess } from "../support/commands.ts";
-import { addModule, isRemoved, MODULE } from "../support/conntrack-module.ts";
-import { FAULTS } from "../support/netns.ts";
-import { until } from "../support/server.ts";
+import { type Running, startDaemonProcess } from "../support/commands.ts";
+import { addModule } from "../support/conntrack-module.ts";
 import { type Account, balanced } from "./conservation.ts";
 import { Load } from "./load.ts";
 import { Memory } from "./memory.ts";
+import { reloadModule } from "./module-reload.ts";
 import { Readers } from "./readers.ts";
 
 export interface SoakOptions {
@@ -37,7 +35,6 @@ const DAEMON = ["--finding-quiet-seconds", "10"];
 const GC = new URL("gc-on-signal.js", import.meta.url).href;
 /** One that a ring of 1 MiB holds out at 5,000 events a second, and one that it does not. */
 const STOPS_MS = [300, 2500];
-const MODULE_LIMIT_MS = 60_000;
 
 /**
  * Loads a daemon in rounds; after each, in quiet, everything must add up exactly.
@@ -61,6 +58,7 @@ async function soakCgroup(cgroup: string, options: SoakOptions): Promise<SoakRes
     timeoutMs: (2 * options.seconds + 600) * 1000,
     wrapper: ["env", `NODE_OPTIONS=--import=${GC}`],
   });
+  options.say(`the daemon serves ${daemon.url}`);
   const result = await new Soak(daemon, new Load(cgroup), options).run().finally(() => {
     daemon.child.kill("SIGCONT");
     daemon.child.kill("SIGTERM");
@@ -123,7 +121,7 @@ class Soak {
       isOver = true;
     });
     const others = [readers.visit(() => isOver), this.#stopAndGoOn()];
-    if (withModule) others.push(this.#reloadModule());
+    if (withModule) others.push(reloadModule(this.#daemon.url, this.#options.say));
     // All of them end before one that failed ends the soak.
     const ended = await Promise.allSettled([loading, ...others]);
     for (const one of ended) if (one.status === "rejected") throw one.reason;
@@ -136,21 +134,6 @@ class Soak {
     child.kill("SIGSTOP");
     await sleep(STOPS_MS[this.#stops++ % STOPS_MS.length]);
     child.kill("SIGCONT");
-  }
-
-  /** Then refused flows must become events again. */
-  async #reloadModule(): Promise<void> {
-    const attached = async () => {
-      const { kernel } = await getStatus(this.#daemon.url);
-      return kernel?.probes.find(({ probe }) => probe === "conntrack_insert_failed")?.backend;
-    };
-    await until(isRemoved, `${MODULE} removed`, MODULE_LIMIT_MS);
-    await until(async () => (await attached()) === null, "probe detached", MODULE_LIMIT_MS);
-    addModule();
-    await until(async () => (await attached()) === "kprobe", "probe attached", MODULE_LIMIT_MS);
-    const { code, stderr } = await start("python3", [`${FAULTS}conntrack_faults.py`, "snat_udp"])
-      .done;
-    if (code !== 0) throw new Error(`conntrack_faults.py: exit code ${code}: ${stderr}`);
   }
 
   #say({ probes }: Account): void {
