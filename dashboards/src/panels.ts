@@ -14,6 +14,8 @@ import {
 import {
   DashboardLinkBuilder,
   DashboardLinkType,
+  FieldColorBuilder,
+  FieldColorModeId,
   ThresholdsConfigBuilder,
   ThresholdsMode,
 } from "@grafana/grafana-foundation-sdk/dashboard";
@@ -40,6 +42,9 @@ export const DATASOURCE = { type: "prometheus", uid: "$datasource" } as const;
 /** The matcher that every query has: the instances chosen at the top of the dashboard. */
 export const CHOSEN = 'instance=~"$instance"';
 
+const BY_SERIES = new FieldColorBuilder().mode(FieldColorModeId.PaletteClassic);
+const BY_LEVEL = new FieldColorBuilder().mode(FieldColorModeId.Thresholds);
+
 const FULL_WIDTH = 24;
 const GRAPH_HEIGHT = 8;
 const STAT_HEIGHT = 4;
@@ -59,8 +64,9 @@ export interface PanelText {
   readonly runbook?: string;
 }
 
-/** Thresholds: below `warning` green, then orange, from `critical` on red. */
+/** Thresholds: green, from `warning` on orange, from `critical` on red; grey below `good`. */
 export interface Levels {
+  readonly good?: number;
   readonly warning?: number;
   readonly critical?: number;
 }
@@ -89,8 +95,10 @@ export function runbookLinks(alert: string | undefined): DashboardLinkBuilder[] 
   return [link];
 }
 
-export function thresholds({ warning, critical }: Levels = {}): ThresholdsConfigBuilder {
-  const steps: { value: number | null; color: string }[] = [{ value: null, color: "green" }];
+export function thresholds({ good, warning, critical }: Levels = {}): ThresholdsConfigBuilder {
+  const lowest = good === undefined ? "green" : "#808080";
+  const steps: { value: number | null; color: string }[] = [{ value: null, color: lowest }];
+  if (good !== undefined) steps.push({ value: good, color: "green" });
   if (warning !== undefined) steps.push({ value: warning, color: "orange" });
   if (critical !== undefined) steps.push({ value: critical, color: "red" });
   return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(steps);
@@ -129,6 +137,7 @@ export function graph(spec: GraphSpec): GraphPanel {
     .min(0)
     .span(FULL_WIDTH / spec.perRow)
     .height(GRAPH_HEIGHT)
+    .colorScheme(BY_SERIES)
     .fillOpacity(10)
     .lineWidth(1)
     .legend(
@@ -166,6 +175,7 @@ export function stat(spec: StatSpec): StatPanel {
     .span(spec.span)
     .height(STAT_HEIGHT)
     .colorMode(spec.levels === undefined ? BigValueColorMode.None : BigValueColorMode.Value)
+    .colorScheme(BY_LEVEL)
     .graphMode(BigValueGraphMode.None)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(["lastNotNull"]).values(false))
     .thresholds(thresholds(spec.levels))
@@ -188,6 +198,7 @@ export function timeline(spec: TimelineSpec): TimelinePanel {
     .unit(spec.unit)
     .span(FULL_WIDTH / spec.perRow)
     .height(GRAPH_HEIGHT)
+    .colorScheme(BY_LEVEL)
     .mergeValues(true)
     .legend(new VizLegendOptionsBuilder().showLegend(false))
     .thresholds(thresholds(spec.levels))

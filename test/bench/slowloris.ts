@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { start, startDaemonProcess } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
 import { until } from "../support/server.ts";
-import { latencyFigures, scrape } from "./scrapes.ts";
+import { latencyFigures, scrapeAll } from "./scrapes.ts";
 import type { Figure } from "./statistics.ts";
 
 const SILENT = 1000;
@@ -16,12 +16,13 @@ const CLIENTS = fileURLToPath(new URL("./slow-clients.js", import.meta.url));
 export async function benchSlowloris(): Promise<Figure[]> {
   const daemon = await startDaemonProcess();
   const { port } = new URL(daemon.url);
+  const target = { url: daemon.url, pid: daemon.child.pid as number };
   try {
-    const alone = await scrape(daemon.url, SCRAPES / 4, PAUSE_MS);
+    const alone = await scrapeAll(target, SCRAPES / 4, PAUSE_MS);
     const clients = start(process.execPath, [CLIENTS, port, String(SILENT), String(SLOW)]);
     try {
       await until(() => clients.stdout().includes("open"), "all connections are open");
-      const beside = await scrape(daemon.url, SCRAPES, PAUSE_MS);
+      const beside = await scrapeAll(target, SCRAPES, PAUSE_MS);
       const cut = await metric(daemon.url, "tuplewatch_http_connections_cut_total");
       return [
         ...latencyFigures("nobody else", alone),

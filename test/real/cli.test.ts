@@ -146,13 +146,14 @@ describe("tuplewatch run", () => {
     assert.match(stderr, /cannot listen on 192\.0\.2\.1:5961: .* \(EADDRNOTAVAIL\)/);
   });
 
-  it("serves on a unix socket, replaces a stale one and leaves none", async () => {
+  it("serves on a unix socket, replaces a stale one and leaves none that it may remove", async () => {
     const path = join(directory, "watch.sock");
-    for (const [signal, left] of [
-      ["SIGKILL", true],
-      ["SIGTERM", false],
+    for (const [signal, user, left] of [
+      ["SIGKILL", "root", true],
+      ["SIGTERM", "nobody", true],
+      ["SIGTERM", "root", false],
     ] as const) {
-      const daemon = tuplewatch(["run", "--listen", `unix:${path}`]);
+      const daemon = tuplewatch(["run", "--listen", `unix:${path}`, "--user", user]);
       await until(() => daemon.stderr().includes("serving"), "serving");
       const { stdout } = await curl("--unix-socket", path, "http://tuplewatch/healthz").done;
       assert.equal(stdout, '{"status":"ok"}\n');

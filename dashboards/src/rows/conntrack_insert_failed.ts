@@ -30,15 +30,15 @@ export const conntrackInsertFailed: Row = {
     graph({
       title: "Share of connections that lost a packet",
       description:
-        "Dropped packets of all connection attempts of this host's processes, containers " +
-        "included. Connections that the host only forwards are not counted as attempts.",
+        "Dropped packets of all connection attempts of the hosts' processes, containers included. " +
+        "0 with less than one attempt a second, as on hosts that only forward.",
       unit: UNIT.ratio,
       runbook: "TuplewatchInsertFailuresShare",
       perRow: 4,
       levels: { critical: 0.01 },
       queries: [
         {
-          expr: `(${refused}) / (((${refused}) + (${connects})) > 0) or vector(0)`,
+          expr: `(${refused}) / ((${refused}) + (${connects})) and (${connects}) > 1 or vector(0)`,
           legend: "share",
         },
       ],

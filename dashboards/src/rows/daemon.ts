@@ -16,7 +16,7 @@ export const daemon: Row = {
       unit: UNIT.number,
       runbook: "TuplewatchProbeNotAttached",
       perRow: 2,
-      levels: {},
+      levels: { good: 1 },
       queries: [
         {
           expr: `sum by (probe, backend) (${series("tuplewatch_probe_attached")})`,
