@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startDaemonProcess } from "../support/commands.ts";
+import { residentMiB } from "../support/memory.ts";
 import type { Figure } from "./statistics.ts";
 
 const SETTLE_MS = 3000;
@@ -19,7 +20,7 @@ export async function benchIdle(): Promise<Figure[]> {
     const percent = (seconds / (WINDOW_MS / 1000)) * 100;
     return [
       { name: "idle: CPU over 30 s", value: percent, unit: "% of a core", aim: "<= 0.5" },
-      { name: "idle: resident memory", value: residentMiB(pid), unit: "MiB", aim: "<= 80" },
+      { name: "idle: resident memory", value: residentMiB(pid).total, unit: "MiB", aim: "<= 80" },
     ];
   } finally {
     daemon.child.kill("SIGTERM");
@@ -31,9 +32,4 @@ export async function benchIdle(): Promise<Figure[]> {
 function cpuTicks(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   return Number(fields[11]) + Number(fields[12]);
-}
-
-function residentMiB(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }

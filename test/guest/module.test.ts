@@ -1,23 +1,28 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { getStatus } from "../support/api.ts";
-import { start, startDaemonProcess } from "../support/commands.ts";
+import { startDaemonProcess } from "../support/commands.ts";
+import {
+  addModule,
+  isLoaded,
+  isRemoved,
+  MODULE,
+  removeModule,
+} from "../support/conntrack-module.ts";
 import { eventsOf } from "../support/feed.ts";
 import { FAULTS } from "../support/netns.ts";
 import { until } from "../support/server.ts";
 import { sinceKernel } from "../vm/requires.ts";
 
 const PROBE = "conntrack_insert_failed";
-const MODULE = "nf_conntrack";
 /** The daemon looks every second; a guest is slow. */
 const FOLLOW_MS = 30_000;
 
 type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
 
 async function startWith(t: TestContext, backend: string): Promise<Daemon> {
-  execFileSync("modprobe", [MODULE]);
+  addModule();
   const daemon = await startDaemonProcess(["--probes", PROBE, "--backend", backend]);
   t.after(async () => {
     daemon.child.kill("SIGTERM");
@@ -30,21 +35,6 @@ async function startWith(t: TestContext, backend: string): Promise<Daemon> {
 async function attachedBackend({ url }: Daemon): Promise<string | null> {
   const { kernel } = await getStatus(url);
   return kernel?.probes[0]?.backend ?? null;
-}
-
-/** With what depends on it; modprobe finds the first of these by itself, but not theirs. */
-function removeModule() {
-  const dependents = ["nft_chain_nat", "nft_masq", "nft_ct"].filter(isLoaded);
-  return start("modprobe", ["-r", "--remove-holders", ...dependents, MODULE]).done;
-}
-
-function isLoaded(name: string): boolean {
-  return existsSync(`/sys/module/${name}`);
-}
-
-/** What nft deleted is taken down somewhat later (nf_tables_trans_destroy_work). */
-async function isRemoved(): Promise<boolean> {
-  return (await removeModule()).code === 0;
 }
 
 /** Three flows onto one port are two events, in addition to those `before`. */
@@ -72,7 +62,7 @@ test("a kprobe lets it go, and is attached again when it is back", async (t) => 
   assert.ok(!isLoaded(MODULE));
   await until(async () => (await attachedBackend(daemon)) === null, "detached", FOLLOW_MS);
   assert.equal((await fetch(`${daemon.url}/metrics`)).status, 200);
-  execFileSync("modprobe", [MODULE]);
+  addModule();
   await until(async () => (await attachedBackend(daemon)) === "kprobe", "attached", FOLLOW_MS);
   await checkWorks(daemon, 2);
 });

@@ -1,0 +1,165 @@
+import { execFileSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { getStatus } from "../support/api.ts";
+import { TestCgroup } from "../support/cgroup.ts";
+import { type Running, start, startDaemonProcess } from "../support/commands.ts";
+import { addModule, isRemoved, MODULE } from "../support/conntrack-module.ts";
+import { FAULTS } from "../support/netns.ts";
+import { until } from "../support/server.ts";
+import { type Account, balanced } from "./conservation.ts";
+import { Load } from "./load.ts";
+import { Memory } from "./memory.ts";
+import { Readers } from "./readers.ts";
+
+export interface SoakOptions {
+  readonly seconds: number;
+  /** Ordinary connections a second. */
+  readonly rate: number;
+  readonly roundSeconds: number;
+  /** Removes and adds nf_conntrack in each round; only on a machine of its own. */
+  readonly withModule: boolean;
+  readonly say: (line: string) => void;
+}
+
+export interface SoakResult {
+  readonly rounds: number;
+  readonly loadSeconds: number;
+  readonly stops: number;
+  readonly connects: number;
+  readonly account: Account;
+  readonly readers: Readers["totals"];
+  readonly lostInKernel: number;
+  readonly memory: Memory;
+}
+
+/** Findings open, close and are forgotten meanwhile. */
+const DAEMON = ["--finding-quiet-seconds", "10"];
+const GC = new URL("gc-on-signal.js", import.meta.url).href;
+/** One that a ring of 1 MiB holds out at 5,000 events a second, and one that it does not. */
+const STOPS_MS = [300, 2500];
+const MODULE_LIMIT_MS = 60_000;
+
+/**
+ * Loads a daemon in rounds; after each, in quiet, everything must add up exactly.
+ * @throws Error that says what does not
+ */
+export async function soak(options: SoakOptions): Promise<SoakResult> {
+  execFileSync("make", ["--no-print-directory", "-s", "-C", "test/bench"], { stdio: "inherit" });
+  if (options.withModule) addModule();
+  const cgroup = new TestCgroup();
+  try {
+    return await soakCgroup(cgroup.path, options);
+  } finally {
+    cgroup.delete();
+  }
+}
+
+async function soakCgroup(cgroup: string, options: SoakOptions): Promise<SoakResult> {
+  // fentry would hold the module; a kprobe lets it go.
+  const backend = options.withModule ? ["--backend", "kprobe"] : [];
+  const daemon = await startDaemonProcess(["--cgroup", cgroup, ...DAEMON, ...backend], {
+    timeoutMs: (2 * options.seconds + 600) * 1000,
+    wrapper: ["env", `NODE_OPTIONS=--import=${GC}`],
+  });
+  const result = await new Soak(daemon, new Load(cgroup), options).run().finally(() => {
+    daemon.child.kill("SIGCONT");
+    daemon.child.kill("SIGTERM");
+    return daemon.done;
+  });
+  const { code, stderr } = await daemon.done;
+  if (code !== 0) throw new Error(`the daemon ended with exit code ${code}: ${stderr}`);
+  return result;
+}
+
+class Soak {
+  readonly #daemon: Running & { readonly url: string };
+  readonly #load: Load;
+  readonly #options: SoakOptions;
+  readonly #memory: Memory;
+  #stops = 0;
+  #loadMs = 0;
+
+  constructor(daemon: Running & { readonly url: string }, load: Load, options: SoakOptions) {
+    this.#daemon = daemon;
+    this.#load = load;
+    this.#options = options;
+    this.#memory = new Memory(daemon.child.pid as number);
+  }
+
+  async run(): Promise<SoakResult> {
+    const { url } = this.#daemon;
+    const readers = await Readers.open(url);
+    const endMs = performance.now() + this.#options.seconds * 1000;
+    let account: Account;
+    do {
+      await this.#round(readers);
+      account = await balanced(url, this.#load.connects);
+      await readers.caughtUp(account.appended);
+      await this.#memory.sample();
+      this.#say(account);
+    } while (performance.now() < endMs);
+    readers.end();
+    const lost = [...account.probes.values()].reduce((sum, counts) => sum + counts.lost, 0);
+    if (readers.lostInKernel !== lost) {
+      throw new Error(`the rings lost ${lost}, readers were told ${readers.lostInKernel}`);
+    }
+    return {
+      rounds: this.#memory.settled.length,
+      loadSeconds: this.#loadMs / 1000,
+      stops: this.#stops,
+      connects: this.#load.connects,
+      account,
+      readers: readers.totals,
+      lostInKernel: lost,
+      memory: this.#memory,
+    };
+  }
+
+  async #round(readers: Readers): Promise<void> {
+    const { rate, roundSeconds, withModule } = this.#options;
+    const startedMs = performance.now();
+    let isOver = false;
+    const loading = this.#load.round(rate, roundSeconds).finally(() => {
+      isOver = true;
+    });
+    const others = [readers.visit(() => isOver), this.#stopAndGoOn()];
+    if (withModule) others.push(this.#reloadModule());
+    // All of them end before one that failed ends the soak.
+    const ended = await Promise.allSettled([loading, ...others]);
+    for (const one of ended) if (one.status === "rejected") throw one.reason;
+    this.#loadMs += performance.now() - startedMs;
+  }
+
+  async #stopAndGoOn(): Promise<void> {
+    const { child } = this.#daemon;
+    await sleep(1000);
+    child.kill("SIGSTOP");
+    await sleep(STOPS_MS[this.#stops++ % STOPS_MS.length]);
+    child.kill("SIGCONT");
+  }
+
+  /** Then refused flows must become events again. */
+  async #reloadModule(): Promise<void> {
+    const attached = async () => {
+      const { kernel } = await getStatus(this.#daemon.url);
+      return kernel?.probes.find(({ probe }) => probe === "conntrack_insert_failed")?.backend;
+    };
+    await until(isRemoved, `${MODULE} removed`, MODULE_LIMIT_MS);
+    await until(async () => (await attached()) === null, "probe detached", MODULE_LIMIT_MS);
+    addModule();
+    await until(async () => (await attached()) === "kprobe", "probe attached", MODULE_LIMIT_MS);
+    const { code, stderr } = await start("python3", [`${FAULTS}conntrack_faults.py`, "snat_udp"])
+      .done;
+    if (code !== 0) throw new Error(`conntrack_faults.py: exit code ${code}: ${stderr}`);
+  }
+
+  #say({ probes }: Account): void {
+    const { settled, unsettled } = this.#memory;
+    const { attempted = 0, lost = 0, filtered = 0 } = probes.get("connect") ?? {};
+    const [rss, before] = [settled, unsettled].map((of) => of.at(-1)?.toFixed(1));
+    this.#options.say(
+      `round ${settled.length}: ${attempted} connects, ${lost} lost, ${filtered} filtered, ` +
+        `${rss} MiB resident (${before} before collection)`,
+    );
+  }
+}
