@@ -10,10 +10,12 @@ export class FindingCard {
   readonly #seen = element("p", { class: "seen" });
   readonly #parties = element("ul", { class: "parties" });
   readonly #remedies = element("div");
+  readonly #todo = element("details", {}, element("summary", {}, "What to do"), this.#remedies);
   readonly #more = element("div");
   #shown: FindingJson;
 
-  constructor(finding: FindingJson) {
+  /** `isOpen`: whether what to do is to be seen at once. */
+  constructor(finding: FindingJson, isOpen: boolean) {
     this.#shown = finding;
     const title = `title-${finding.id}`;
     this.#summary.id = title;
@@ -21,7 +23,8 @@ export class FindingCard {
     const kind = element("code", {}, finding.kind);
     const head = element("p", { class: "head" }, this.#badge, kind);
     const details = element("details", {}, element("summary", {}, "Why, and how sure"), this.#more);
-    this.root.append(head, this.#summary, this.#seen, this.#parties, this.#remedies, details);
+    this.root.append(head, this.#summary, this.#seen, this.#parties, this.#todo, details);
+    this.#todo.open = isOpen;
     this.#fill(finding, undefined);
   }
 
@@ -66,8 +69,9 @@ function partyItem(party: FindingJson["parties"][number]): HTMLElement {
   const { role, local, peer, ports } = party;
   const flow = [local, peer].filter((end) => end !== undefined).map(endpoint);
   const held = ports === undefined ? "" : `, ${ports} ports`;
-  const name = element("b", {}, who(party));
-  return element("li", {}, `${role}: `, name, ` ${flow.join(" → ")}${held}`);
+  const name = who(party);
+  const known = name === "-" ? [] : [element("b", {}, name), " "];
+  return element("li", {}, `${role}: `, ...known, `${flow.join(" → ")}${held}`);
 }
 
 function remedyParts({ summary, commands }: Remedy): HTMLElement[] {

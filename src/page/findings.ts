@@ -7,6 +7,9 @@ const SEVERITIES = ["critical", "warning", "info"];
 /** The daemon itself keeps no more. */
 const MAX_FINDINGS = 512;
 
+/** Cards that show at once what to do. */
+const OPEN = 3;
+
 /** The findings, those that are active first, the worst of them on top. */
 export class Findings {
   readonly #place: HTMLElement;
@@ -36,7 +39,12 @@ export class Findings {
   #put(finding: FindingJson): void {
     const card = this.#cards.get(finding.id);
     if (card !== undefined) card.show(finding);
-    else this.#cards.set(finding.id, new FindingCard(finding));
+    else this.#cards.set(finding.id, new FindingCard(finding, this.#isOpen(finding)));
+  }
+
+  /** The first few: of many, the reader is to see which there are. */
+  #isOpen({ state }: FindingJson): boolean {
+    return state === "active" && this.#cards.size < OPEN;
   }
 
   #remove(id: string, card: FindingCard): void {

@@ -10,7 +10,7 @@ import { Probes } from "./probes.ts";
 import { Rates } from "./rates.ts";
 
 /** Events are put into the list together: at thousands a second each alone would cost too much. */
-const FLUSH_MS = 250;
+const FLUSH_MS = 500;
 
 /** Counts of incidents, and of the probes, that no event tells of. */
 const REFRESH_MS = 10_000;

@@ -100,6 +100,11 @@ describe("the page", () => {
     assert.equal(await page.evaluate(`document.querySelectorAll("img, main svg").length`), 0);
   });
 
+  test("turns no text around with characters that events bring along", async () => {
+    faultAs(netns, "a\u202eb", "refused", "1");
+    await page.waitFor(`${listed("a\ufffdb")} === 1`, 2000);
+  });
+
   test("shows findings before all else, with commands to copy, and announces new ones", async () => {
     await page.evaluate(RECORD_NEWS);
     netns.sysctl("net.ipv4.ip_local_port_range", "30000\t30005");

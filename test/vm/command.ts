@@ -4,6 +4,7 @@ import { shellQuote } from "./initramfs.ts";
 import type { Kernel } from "./kernels.ts";
 import type { Options } from "./options.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
+import { hasKvm } from "./qemu.ts";
 
 const TEST_FOLDERS = ["build/test/guest", "build/test/scenarios"];
 const SYSTEMD_TEST_FOLDERS = ["build/test/systemd"];
@@ -64,6 +65,7 @@ export async function guestScript(options: Options, kernel: Kernel): Promise<str
     `cd ${shellQuote(PROJECT_DIRECTORY)} || exit`,
     ...environmentLines(),
     `export GUEST_KERNEL=${shellQuote(kernel.series)}`,
+    `export GUEST_EMULATED=${hasKvm() ? 0 : 1}`,
   ];
   // Without the user's start-up files, some of which take ten seconds on an emulated CPU.
   if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash --norc");
