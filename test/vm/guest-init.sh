@@ -51,6 +51,10 @@ work() {
 
 # A target of its own: no getty, no udev, none of the units of the machine whose root this is.
 become_systemd() {
+	# The machine's own root may be a container's; this is none. What is mounted later, such as
+	# named network namespaces, reaches the sandboxes of services only by shared mounts.
+	rm -f /.dockerenv /run/.containerenv
+	mount --make-rshared /
 	mkdir -p /run/systemd/system
 	cat >/run/systemd/system/tuplewatch-guest.target <<-END
 		[Unit]
