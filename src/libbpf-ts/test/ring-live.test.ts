@@ -67,7 +67,7 @@ test("a wake-up comes soon: the median within 20 ms", async () => {
   loaded.close();
 });
 
-test("an idle ring costs next to nothing, and still wakes", async () => {
+test("an idle ring costs next to nothing, and still wakes", async (t) => {
   const [loaded, ring] = setUp();
   let records = 0;
   const subscription = ring.onReadable(() => {
@@ -75,6 +75,8 @@ test("an idle ring costs next to nothing, and still wakes", async () => {
       records += batch.count;
     });
   });
+  // Else it would keep a failed test's process alive.
+  t.after(() => subscription.close());
   emit(loaded, 5);
   await until(() => records === 5);
   await sleep(50);
