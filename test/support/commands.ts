@@ -22,7 +22,7 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const ENVIRONMENT = { PATH: process.env.PATH };
 
 /** A failed test leaves no process behind. */
-const LIMIT = { timeout: 120_000, killSignal: "SIGKILL" } as const;
+const LIMIT = { timeout: 300_000, killSignal: "SIGKILL" } as const;
 
 /** An emulated guest that has just booted needs 10 s to read the program, more beside others. */
 const START_LIMIT_MS = 90_000;
