@@ -16,7 +16,7 @@ machines.
   --all             every kernel of the matrix (the default)
   --systemd         with systemd as the first process; the tests are those of test/systemd
   --shell           an interactive shell in a guest (with one --kernel)
-  --timeout SECONDS limit for the command in each guest (default 1200)
+  --timeout SECONDS limit for the command in each guest (default 2400)
   --jobs N          guests at the same time, 1 or 2 (default 2)
   --update          look for newer kernel packages; otherwise cached ones are used
   --help
@@ -26,7 +26,7 @@ Exit status: 0 if all passed, 1 if anything failed, 2 for wrong usage, 130 when 
 With "-- command" on one kernel it is the command's own.
 `;
 
-const DEFAULT_TIMEOUT_S = 1200;
+const DEFAULT_TIMEOUT_S = 2400;
 const MAX_TIMEOUT_S = 24 * 3600;
 
 export interface Options {
