@@ -15,19 +15,20 @@ export async function eventsOf(
 ): Promise<ParsedEvent[]> {
   const address = `${url}/events?${new URLSearchParams({ ...query, follow: "false" })}`;
   const deadline = Date.now() + DEADLINE_MS;
-  let events = await read(address);
-  while (events.length < count && Date.now() < deadline) {
-    await sleep(20);
-    events = await read(address);
-  }
+  while (linesOf(await read(address)) < count && Date.now() < deadline) await sleep(20);
   await sleep(SETTLE_MS);
-  return read(address);
+  return parseNdjson(await read(address));
 }
 
-async function read(address: string): Promise<ParsedEvent[]> {
+async function read(address: string): Promise<string> {
   const response = await fetch(address);
   if (response.status !== 200) throw new Error(`${address}: ${await response.text()}`);
-  return parseNdjson(await response.text());
+  return response.text();
+}
+
+/** Heartbeats are empty lines. */
+function linesOf(ndjson: string): number {
+  return ndjson.split("\n").filter((line) => line !== "").length;
 }
 
 /** Values of one metric by its label text, for example `{probe="connect"}`. */
