@@ -20,7 +20,7 @@ const CENSUS_MS: Partial<Record<FindingKind, number>> = {
 };
 
 /** For whatever else might be concluded to be so. */
-const SETTLE_MS = process.env.GUEST_EMULATED === "1" ? 3500 : 1500;
+const SETTLE_MS = process.env.GUEST_EMULATED === "1" ? 3000 : 1500;
 
 /** All scenarios on an emulated machine. */
 const LIMIT_MS = 600_000;

@@ -1,7 +1,7 @@
 import type { PortReport } from "../../src/enrich/port-report.schema.ts";
 import type { FindingJson } from "../../src/findings/finding.ts";
 import type { Status } from "../../src/serve/status.schema.ts";
-import { checkAnswer } from "./schema.ts";
+import { checkAnswer } from "./documented.ts";
 
 /** Answers of a daemon, each as its schema has it. */
 

@@ -1,8 +1,8 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkEvent } from "./documented.ts";
 import type { ParsedEvent } from "./events.ts";
-import { checkEvent } from "./schema.ts";
 import { until } from "./server.ts";
 
 /** Of events that are alike: an emulated machine checks fewer a second than it makes. */

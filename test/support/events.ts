@@ -1,5 +1,5 @@
 import { ObjectBatch, type TuplewatchEvent } from "../../src/pipeline/batch.ts";
-import { checkEvent } from "./schema.ts";
+import { checkEvent } from "./documented.ts";
 
 /** A connect event as the probe describes it, with every field that a filter looks at. */
 export function connectEvent(port: number, more: object = {}): Omit<TuplewatchEvent, "seq"> {
