@@ -7,7 +7,7 @@ import { after, describe, test } from "node:test";
 import { start } from "../support/commands.ts";
 import { until } from "../support/server.ts";
 
-/** What systemd does with it is tested in a guest (test/systemd). */
+/** What systemd does with it is tested in a guest (test/operations). */
 describe("an installation", () => {
   // Only root can enter it, as /root: what the daemon needs later it has to open as root.
   const folder = mkdtempSync(join(tmpdir(), "tuplewatch-install-"));

@@ -7,7 +7,7 @@ import { PROJECT_DIRECTORY } from "./project.ts";
 import { hasKvm } from "./qemu.ts";
 
 const TEST_FOLDERS = ["build/test/guest", "build/test/scenarios"];
-const SYSTEMD_TEST_FOLDERS = ["build/test/systemd"];
+const OPERATIONS_TEST_FOLDERS = ["build/test/operations"];
 /** The variables of this process that the guest's command gets too. */
 const KEPT_VARIABLES = /^(PATH|HOME|LANG|LC_ALL|TUPLEWATCH_\w+)$/;
 const REPORT_FILE = "/run/tuplewatch-guest/report.tap";
@@ -23,7 +23,7 @@ async function testFiles(folder: string): Promise<string[]> {
 }
 
 async function testCommand({ pattern, systemd }: Options): Promise<string[]> {
-  const folders = systemd ? SYSTEMD_TEST_FOLDERS : TEST_FOLDERS;
+  const folders = systemd ? OPERATIONS_TEST_FOLDERS : TEST_FOLDERS;
   const all = (await Promise.all(folders.map(testFiles))).flat();
   if (all.length === 0) throw new Error(`find guest tests: none in ${folders.join(", ")}`);
   const named = all.filter((path) => pattern !== undefined && basename(path).includes(pattern));

@@ -14,7 +14,7 @@ machines.
   --kernel NAME     ${KERNEL_CHOICES.map((one) => one.series ?? one.suite).join(", ")} or newest;
                     may be repeated; also a suite, as trixie
   --all             every kernel of the matrix (the default)
-  --systemd         with systemd as the first process; the tests are those of test/systemd
+  --systemd         with systemd as the first process; the tests are those of test/operations
   --shell           an interactive shell in a guest (with one --kernel)
   --timeout SECONDS limit for the command in each guest (default 2400)
   --jobs N          guests at the same time, 1 or 2 (default 2)
