@@ -16,11 +16,14 @@ const SOON_MS = 1000;
 
 /** Some findings rest on a census of ports: it takes some ms, but seconds on an emulated machine. */
 const CENSUS_MS: Partial<Record<FindingKind, number>> = {
-  port_locked_by_bind: process.env.GUEST_EMULATED === "1" ? 4000 : 0,
+  port_locked_by_bind: process.env.GUEST_EMULATED === "1" ? 9000 : 0,
 };
 
+/** How late one may be to be called late, not missing. */
+const LATEST_MS = 20_000;
+
 /** For whatever else might be concluded to be so. */
-const SETTLE_MS = process.env.GUEST_EMULATED === "1" ? 3000 : 1500;
+const SETTLE_MS = process.env.GUEST_EMULATED === "1" ? 2000 : 1500;
 
 /** All scenarios on an emulated machine. */
 const LIMIT_MS = 600_000;
@@ -46,10 +49,17 @@ async function watch(
 ): Promise<Seen> {
   const startedAtMs = Date.now();
   return play(SCENARIOS[name], async (played) => {
+    const opened = async () => {
+      const told = (await eventsOf(daemon.url, 0, {
+        type: "finding",
+      })) as unknown as FindingEvent[];
+      const mine = told.filter(({ first_seen }) => Date.parse(first_seen) >= startedAtMs - 1);
+      return { mine, ids: [...new Set(mine.map(({ id }) => id))] };
+    };
+    const deadlineMs = Date.now() + LATEST_MS;
+    while ((await opened()).ids.length < kinds.length && Date.now() < deadlineMs) await sleep(100);
     await sleep(SETTLE_MS);
-    const told = (await eventsOf(daemon.url, 0, { type: "finding" })) as unknown as FindingEvent[];
-    const mine = told.filter(({ first_seen }) => Date.parse(first_seen) >= startedAtMs - 1);
-    const ids = [...new Set(mine.map(({ id }) => id))];
+    const { mine, ids } = await opened();
     assert.deepEqual(
       ids.map((id) => mine.find((event) => event.id === id)?.kind),
       kinds,

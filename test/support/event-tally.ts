@@ -61,7 +61,7 @@ export class EventTally {
       before = nextSeq;
       return performance.now() - sinceMs > 1000 && this.#lastSeq === nextSeq - 1;
     };
-    await until(isQuiet, "no more events", 60_000);
+    await until(isQuiet, "no more events", 240_000);
   }
 
   async #nextSeq(): Promise<number> {
