@@ -24,23 +24,31 @@ export async function ports({ target, netns, protocol, json }: PortsOptions): Pr
   process.stdout.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : asText(report, paint));
 }
 
-function asText({ network_namespaces: all, left_out: leftOut }: PortReport, paint: Paint): string {
-  if (all.length === 0) return "no local port is in use\n";
+function asText(report: PortReport, paint: Paint): string {
+  const { network_namespaces: all, left_out: leftOut, unreadable } = report;
   const lines = all.flatMap((one) => [...namespaceLines(one, paint), ""]);
   if (leftOut > 0) lines.push(`${leftOut} more namespaces; choose one with --netns`);
+  for (const one of unreadable.slice(0, MAX_ROWS)) {
+    lines.push(`${paint("bold", nameOf(one))}: cannot be looked into: ${printable(one.reason)}`);
+  }
+  if (unreadable.length > MAX_ROWS) lines.push(`and ${unreadable.length - MAX_ROWS} more of these`);
+  if (lines.length === 0) return "no local port is in use\n";
   return `${lines.join("\n").trimEnd()}\n`;
+}
+
+function nameOf({ name, cookie, inum }: Pick<NamespacePorts, "name" | "cookie" | "inum">): string {
+  return printable(name ?? `network namespace ${cookie ?? inum}`);
 }
 
 function namespaceLines(one: NamespacePorts, paint: Paint): string[] {
   const { range, in_use: inUse, destinations, holders } = one;
-  const name = one.name ?? `network namespace ${one.cookie ?? one.inum}`;
   const use = (used: number) => {
     const part = used / Math.max(1, range.available);
     const text = `${used} of ${range.available} (${Math.round(100 * part)} %)`;
     return part >= 0.8 ? paint("red", text) : text;
   };
   return [
-    `${paint("bold", printable(name))}: ports ${range.low}-${range.high}`,
+    `${paint("bold", nameOf(one))}: ports ${range.low}-${range.high}`,
     `  in use by TCP ${use(inUse.tcp)}, by UDP ${use(inUse.udp)}`,
     ...table(
       ["PORTS", "HOLDER"],

@@ -36,14 +36,23 @@ const namespacePorts = Type.Object(
   { title: "NamespacePorts" },
 );
 
+const unreadable = Type.Object(
+  { ...namespaceFields, reason: text("What was refused, and why.") },
+  { title: "UnreadableNamespace" },
+);
+
 /** Body of /ports. */
 export const portReportBody = Type.Object(
   {
     network_namespaces: Type.Array(namespacePorts, { description: "The busiest first." }),
     left_out: count("Namespaces beyond the 16 busiest."),
+    unreadable: Type.Array(unreadable, {
+      description: "Namespaces that could not be looked into, at most 100.",
+    }),
   },
   { title: "PortReport" },
 );
 
 export type PortReport = Shape<typeof portReportBody>;
 export type NamespacePorts = Shape<typeof namespacePorts>;
+export type UnreadableNamespace = Shape<typeof unreadable>;

@@ -1,8 +1,9 @@
+import { reasonOf } from "../errno.ts";
 import { findNamespaces, NamespaceGoneError, type NetworkNamespace } from "../kernel/namespaces.ts";
 import { type PortSnapshot, takePortSnapshot } from "../kernel/ports.ts";
 import { formatNetns } from "../probes/fields.ts";
 import { holdersOf, type PortHolder } from "./port-holders.ts";
-import type { NamespacePorts, PortReport } from "./port-report.schema.ts";
+import type { NamespacePorts, PortReport, UnreadableNamespace } from "./port-report.schema.ts";
 import { workloadOf } from "./workload.ts";
 
 export interface PortReportQuery {
@@ -14,24 +15,48 @@ export interface PortReportQuery {
 /** Namespaces looked into by one report: each costs a walk over all processes' descriptors. */
 const MAX_NAMESPACES = 16;
 const MAX_HOLDERS = 100;
+const MAX_UNREADABLE = 100;
 
-/** Who holds local ports, as JSON; the busiest namespaces first, and in each the busiest process. */
+/**
+ * Who holds local ports, as JSON; the busiest namespaces first, and in each the busiest process.
+ * A namespace that may not be looked into is told beside the others.
+ */
 export async function portReport(query: PortReportQuery): Promise<PortReport> {
-  const { namespaces } = await findNamespaces();
+  const unreadable: UnreadableNamespace[] = [];
   const snapshots: PortSnapshot[] = [];
-  for (const namespace of namespaces.filter((one) => isWanted(one, query.netns))) {
-    const snapshot = await unlessGone(() => takePortSnapshot(namespace));
-    if (snapshot !== undefined) snapshots.push(snapshot);
+  for (const netns of (await findNamespaces()).namespaces) {
+    if (!isWanted(netns, query.netns)) continue;
+    snapshots.push(...(await look(netns, unreadable, () => takePortSnapshot(netns))));
   }
   const busy = snapshots
     .filter((snapshot) => query.netns !== undefined || inUse(snapshot) > 0)
     .sort((one, other) => inUse(other) - inUse(one));
   const reports: NamespacePorts[] = [];
   for (const snapshot of busy.slice(0, MAX_NAMESPACES)) {
-    const holders = await unlessGone(() => holdersOf(snapshot, protocolOf(query)));
-    if (holders !== undefined) reports.push(describe(snapshot, holders));
+    const find = async () => describe(snapshot, await holdersOf(snapshot, protocolOf(query)));
+    reports.push(...(await look(snapshot.netns, unreadable, find)));
   }
-  return { network_namespaces: reports, left_out: Math.max(0, busy.length - MAX_NAMESPACES) };
+  return {
+    network_namespaces: reports,
+    left_out: Math.max(0, busy.length - MAX_NAMESPACES),
+    unreadable: unreadable.slice(0, MAX_UNREADABLE),
+  };
+}
+
+/** What `act` finds, or nothing: of a namespace that has gone, or that refuses. */
+async function look<T>(
+  netns: NetworkNamespace,
+  unreadable: UnreadableNamespace[],
+  act: () => Promise<T>,
+): Promise<T[]> {
+  try {
+    return [await act()];
+  } catch (error) {
+    if (!(error instanceof NamespaceGoneError)) {
+      unreadable.push({ ...identity(netns), reason: reasonOf(error) });
+    }
+    return [];
+  }
 }
 
 function isWanted({ inum, cookie, name }: NetworkNamespace, wanted: string | undefined): boolean {
@@ -47,20 +72,14 @@ function protocolOf({ protocol }: PortReportQuery): { protocol?: "tcp" | "udp" }
   return protocol === undefined ? {} : { protocol };
 }
 
-async function unlessGone<T>(act: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof NamespaceGoneError) return undefined;
-    throw error;
-  }
+function identity({ cookie, inum, name }: NetworkNamespace) {
+  return { ...formatNetns(cookie ?? 0n, inum), ...(name !== undefined && { name }) };
 }
 
 function describe(snapshot: PortSnapshot, holders: readonly PortHolder[]): NamespacePorts {
   const { netns, range, tcp, udp, destinations } = snapshot;
   return {
-    ...formatNetns(netns.cookie ?? 0n, netns.inum),
-    ...(netns.name !== undefined && { name: netns.name }),
+    ...identity(netns),
     range: { low: range.low, high: range.high, available: range.available },
     in_use: { tcp: tcp.inUse, udp: udp.inUse },
     destinations,

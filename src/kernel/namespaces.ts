@@ -76,7 +76,7 @@ export function inNamespace<T>(
   try {
     const there = openNamespace(namespace);
     try {
-      setNamespace(there, Posix.CLONE_NEWNET);
+      setNamespace(there, Posix.CLONE_NEWNET, "another network namespace");
     } finally {
       closeSync(there);
     }

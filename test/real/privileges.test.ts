@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import type { PortReport } from "../../src/enrich/port-report.schema.ts";
 import { start, startDaemonProcess, tuplewatch } from "../support/commands.ts";
 import { eventsOf } from "../support/feed.ts";
+import { Netns } from "../support/netns.ts";
 
 type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
 
@@ -103,8 +105,23 @@ describe("--keep-capabilities none", () => {
       const text = await (await fetch(`${daemon.url}/metrics`)).text();
       assert.match(text, /^tuplewatch_local_ports_in_use\{/m);
     }
-    assert.equal((await fetch(`${daemon.url}/ports`)).status, 200);
     assert.ok((daemon.stderr().match(/kernel counters/g) ?? []).length <= 1);
+  });
+
+  test("tells of ports in its own namespace, and why not of those in others", async () => {
+    const other = new Netns();
+    try {
+      const answer = await fetch(`${daemon.url}/ports`);
+      assert.equal(answer.status, 200);
+      const { unreadable } = (await answer.json()) as PortReport;
+      const reason = unreadable.find(({ name }) => name === other.name)?.reason ?? "";
+      assert.match(reason, /^enter another network namespace: EPERM/);
+      const shown = await tuplewatch(["ports", "--url", daemon.url]).done;
+      assert.match(shown.stdout, /: ports \d+-\d+\n/);
+      assert.match(shown.stdout, new RegExp(`${other.name}: cannot be looked into: enter .*EPERM`));
+    } finally {
+      other.delete();
+    }
   });
 });
 

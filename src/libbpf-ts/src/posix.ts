@@ -82,10 +82,11 @@ export function closeFd(fd: number): void {
  *
  * @param fd of /proc/PID/ns/net or the like.
  * @param type what it must be, CLONE_NEWNET; 0 for any.
+ * @param object what errors call it.
  */
-export function setNamespace(fd: number, type = 0): void {
+export function setNamespace(fd: number, type = 0, object = `namespace of fd ${fd}`): void {
   const result = libc().setns(fd, type);
-  checkErrno(result, lastErrno(), { operation: "enter namespace", object: `fd ${fd}` });
+  checkErrno(result, lastErrno(), { operation: "enter", object });
 }
 
 /** Nanoseconds on one of the kernel's clocks, as bpf_ktime_get_ns (monotonic) counts them. */
