@@ -113,7 +113,7 @@ export async function startDaemon(
   state = state === "starting" ? "running" : state;
   logger.info({ address, version, ...privileges }, "serving");
   const summary = () => {
-    const active = findings.findings().filter(({ state: its }) => its === "active").length;
+    const active = findings.activeFindings().length;
     const events = `${journal.stats().appendedEvents} events, ${active} active findings`;
     return `serving on ${address}: ${kernel?.summary() ?? "no probe"}; ${events}`;
   };

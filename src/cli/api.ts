@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { type IncomingMessage, type RequestOptions, request } from "node:http";
 import { request as secureRequest } from "node:https";
+import { UsageError } from "../config/usage-error.ts";
 import { reasonOf } from "../errno.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** How to get to a daemon. */
 export interface Target {

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
+import { UsageError } from "../config/usage-error.ts";
 import { reasonOf } from "../errno.ts";
 import { readVersion } from "../version.ts";
 import { createProgram } from "./program.ts";
-import { UsageError } from "./usage-error.ts";
 
 const FAILURE = 1;
 const USAGE = 2;

@@ -1,7 +1,7 @@
 import { Command } from "commander";
+import { UsageError } from "../config/usage-error.ts";
 import { addClientCommands, type ClientActions } from "./client-commands.ts";
 import { addSettingFlags, type Flags, readFlags, strayArguments } from "./flags.ts";
-import { UsageError } from "./usage-error.ts";
 
 export interface Actions extends ClientActions {
   run(flags: Flags): Promise<void>;

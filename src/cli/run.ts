@@ -1,15 +1,14 @@
 import type { Logger } from "pino";
-import { ConfigError, loadConfig } from "../config/load.ts";
-import type { Config, DaemonConfig } from "../config/options.ts";
+import { loadConfig } from "../config/load.ts";
+import type { DaemonConfig } from "../config/options.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { createLogger } from "../logger.ts";
-import { AccessError, accessWarnings } from "../serve/access/access.ts";
+import { accessWarnings } from "../serve/access/access.ts";
 import { AccessSource } from "../serve/access/access-source.ts";
 import { ListenError } from "../serve/listen.ts";
-import { HandOverError, handedOverSocket } from "../supervise/handed-over.ts";
+import { handedOverSocket } from "../supervise/handed-over.ts";
 import { ServiceManager } from "../supervise/service-manager.ts";
 import type { Flags } from "./flags.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** After the first signal the process is gone within this time, whatever still runs. */
 const STOP_LIMIT_MS = 5000;
@@ -18,7 +17,7 @@ const FAILURE = 1;
 
 /** `tuplewatch run`: returns when the daemon serves; signals end the process. */
 export async function run(flags: Flags): Promise<void> {
-  const config = withAddress(settings(flags));
+  const config = settings(flags);
   const logger = await createLogger(config);
   dieLoudly(logger);
   const manager = ServiceManager.find(process.env);
@@ -55,33 +54,17 @@ function isForTheUser(error: unknown): error is Error {
   return error instanceof ListenError || (error instanceof Error && names.includes(error.name));
 }
 
-function settings({ configFile, ...flags }: Flags): ReturnType<typeof loadConfig> {
-  try {
-    const environment = process.env;
-    return loadConfig({ flags, environment, ...(configFile !== undefined && { configFile }) });
-  } catch (error) {
-    throw error instanceof ConfigError ? new UsageError(error.problems) : error;
-  }
-}
-
-function withAddress(config: Config): DaemonConfig {
-  const { listen } = config;
-  if (listen.kind !== "systemd") return { ...config, listen };
-  try {
-    return { ...config, listen: handedOverSocket(process.env) };
-  } catch (error) {
-    throw error instanceof HandOverError ? new UsageError([error.message]) : error;
-  }
+function settings({ configFile, ...flags }: Flags): DaemonConfig {
+  const environment = process.env;
+  const file = configFile === undefined ? {} : { configFile };
+  const { listen, ...config } = loadConfig({ flags, environment, ...file });
+  return { ...config, listen: listen.kind === "systemd" ? handedOverSocket(environment) : listen };
 }
 
 function openAccess(config: DaemonConfig, logger: Logger): AccessSource {
-  try {
-    const access = new AccessSource(config, logger);
-    for (const warning of accessWarnings(config, access.current)) logger.warn(warning);
-    return access;
-  } catch (error) {
-    throw error instanceof AccessError ? new UsageError(error.problems) : error;
-  }
+  const access = new AccessSource(config, logger);
+  for (const warning of accessWarnings(config, access.current)) logger.warn(warning);
+  return access;
 }
 
 /** Supervisors restart a daemon that is gone, not one that limps. */

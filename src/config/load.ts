@@ -9,17 +9,7 @@ import {
   type OptionSpec,
 } from "./options.ts";
 import { type Setting, type Source, shown } from "./setting.ts";
-
-/** Everything that is wrong with the settings, one line each. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.problems = problems;
-  }
-}
+import { UsageError } from "./usage-error.ts";
 
 export interface ConfigInputs {
   /** Settings and problems of the command line. */
@@ -29,7 +19,11 @@ export interface ConfigInputs {
   readonly configFile?: string;
 }
 
-/** Flags win over variables, variables over the file, the file over defaults. */
+/**
+ * Flags win over variables, variables over the file, the file over defaults.
+ *
+ * @throws UsageError
+ */
 export function loadConfig(inputs: ConfigInputs): Config {
   const path = inputs.configFile ?? inputs.environment[CONFIG_FILE_VARIABLE];
   const file = path ? readSettingsFile(path) : undefined;
@@ -42,7 +36,7 @@ export function loadConfig(inputs: ConfigInputs): Config {
     config[name] = OPTIONS[name].type.parse(written[0]?.text ?? OPTIONS[name].fallback);
   }
   if (problems.length > 0) {
-    throw new ConfigError(problems);
+    throw new UsageError(problems);
   }
   return config as Config;
 }

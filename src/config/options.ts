@@ -17,7 +17,6 @@ export const PROBE_NAMES = [
   "connect",
   "stale_flow",
 ] as const;
-export type ProbeName = (typeof PROBE_NAMES)[number];
 
 export const BACKEND_NAMES = [
   "fentry",
@@ -27,7 +26,6 @@ export const BACKEND_NAMES = [
   "tcp_state",
   "counters",
 ] as const;
-export type BackendName = (typeof BACKEND_NAMES)[number];
 
 const MIB = 1024 ** 2;
 

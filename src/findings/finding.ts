@@ -24,7 +24,6 @@ export type FindingKind = (typeof FINDING_KINDS)[number];
 
 /** Worst first. */
 export const SEVERITIES = ["critical", "warning", "info"] as const;
-export type Severity = (typeof SEVERITIES)[number];
 
 export const FINDING_STATES = ["active", "closed"] as const;
 export type FindingState = (typeof FINDING_STATES)[number];

@@ -65,7 +65,7 @@ export interface Privileges {
 }
 
 /** The capabilities to go on with, of those that there are. */
-export function capabilitiesToKeep(choice: Exclude<KeepChoice, "all">): Set<Capability> {
+function capabilitiesToKeep(choice: Exclude<KeepChoice, "all">): Set<Capability> {
   const permitted = permittedCapabilities();
   const kept = new Set(NEEDS.filter(({ toRun }) => toRun).map(({ capability }) => capability));
   if (choice === "none") {

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { socketName } from "libbpf-ts";
+import { UsageError } from "../config/usage-error.ts";
 import type { ListenAddress } from "../config/values.ts";
 
 /** The first descriptor that a service manager hands over (sd_listen_fds(3)). */
@@ -10,22 +11,17 @@ const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
-/** What the service manager did is not what the settings say. */
-export class HandOverError extends Error {
-  override readonly name = "HandOverError";
-}
-
 /**
  * Socket activation: the address and descriptor of the socket that the service manager bound, and
  * keeps over restarts.
  *
- * @throws HandOverError
+ * @throws UsageError if what the service manager did is not what the settings say.
  */
 export function handedOverSocket(environment: NodeJS.ProcessEnv): ListenAddress {
   const { LISTEN_PID, LISTEN_FDS } = environment;
   if (Number(LISTEN_PID) !== process.pid || Number(LISTEN_FDS) !== 1) {
-    throw new HandOverError(
-      "cannot listen on systemd: the service manager handed over " +
+    throw cannotListen(
+      "the service manager handed over " +
         `${LISTEN_FDS === undefined ? "no socket" : `${LISTEN_FDS} sockets, not one`} (LISTEN_FDS)`,
     );
   }
@@ -41,7 +37,7 @@ export function parseSocketName(bytes: Uint8Array): ListenAddress {
     return { kind: "unix", path };
   }
   if (family !== AF_INET && family !== AF_INET6) {
-    throw new HandOverError(`cannot listen on systemd: a socket of address family ${family}`);
+    throw cannotListen(`a socket of address family ${family}`);
   }
   const host = family === AF_INET ? [...bytes.subarray(4, 8)].join(".") : formatV6(view);
   return { kind: "tcp", host, port: view.getUint16(2, false) };
@@ -50,7 +46,11 @@ export function parseSocketName(bytes: Uint8Array): ListenAddress {
 function formatV6(view: DataView): string {
   const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i).toString(16));
   const host = groups.join(":");
-  if (isIP(host) !== 6) throw new HandOverError(`cannot listen on systemd: address ${host}`);
+  if (isIP(host) !== 6) throw cannotListen(`address ${host}`);
   // As everybody writes the two that matter.
   return { "0:0:0:0:0:0:0:0": "::", "0:0:0:0:0:0:0:1": "::1" }[host] ?? host;
+}
+
+function cannotListen(reason: string): UsageError {
+  return new UsageError([`cannot listen on systemd: ${reason}`]);
 }

@@ -1,4 +1,4 @@
-import { closeFd, openSocket, Posix, sendTo, unixAddress } from "libbpf-ts";
+import { openSocket, Posix, sendTo, unixAddress } from "libbpf-ts";
 
 const US_PER_MS = 1000;
 
@@ -13,7 +13,6 @@ export class ServiceManager {
   readonly #socket: number;
   readonly #address: Uint8Array;
   readonly #watchdogMs: number | undefined;
-  readonly #timers: NodeJS.Timeout[] = [];
   #told = "";
 
   /** Undefined without one. Takes its variables out, so that no child answers in our place. */
@@ -52,11 +51,6 @@ export class ServiceManager {
     this.#tell("STOPPING=1\nSTATUS=stopping");
   }
 
-  close(): void {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
-    closeFd(this.#socket);
-  }
-
   #tellStatus(status: string): void {
     if (status === this.#told) return;
     this.#told = status;
@@ -73,8 +67,6 @@ export class ServiceManager {
   }
 
   #every(ms: number, act: () => void): void {
-    const timer = setInterval(act, ms);
-    timer.unref();
-    this.#timers.push(timer);
+    setInterval(act, ms).unref();
   }
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseSettings } from "../../src/config/file.ts";
-import { ConfigError, loadConfig } from "../../src/config/load.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { fileKey, OPTION_NAMES, OPTIONS, variableName } from "../../src/config/options.ts";
+import { UsageError } from "../../src/config/usage-error.ts";
 import { type FuzzTarget, INHERITED, textOf, unless } from "./target.ts";
 
 const KEYS = [...OPTION_NAMES.map(fileKey), ...INHERITED];
@@ -53,7 +54,7 @@ export const settings: FuzzTarget = {
       for (const problem of flags.problems) assert.match(problem, /^file\.yaml:\d+: \S/);
       const inputs = { flags, environment: { ...environment, TUPLEWATCH_CONFIG: "" } };
       const config = unless(
-        (error) => error instanceof ConfigError && error.problems.every(isReadable),
+        (error) => error instanceof UsageError && error.problems.every(isReadable),
         () => loadConfig(inputs),
       );
       for (const name of config === undefined ? [] : OPTION_NAMES) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { parseCgroup2Mount } from "../../src/config/cgroup.ts";
 import { parseSettings } from "../../src/config/file.ts";
-import { ConfigError, defaultConfig, loadConfig } from "../../src/config/load.ts";
+import { defaultConfig, loadConfig } from "../../src/config/load.ts";
 import {
   fileKey,
   flagName,
@@ -16,6 +16,7 @@ import {
 } from "../../src/config/options.ts";
 import type { Setting } from "../../src/config/setting.ts";
 import { optionTable } from "../../src/config/table.ts";
+import { UsageError } from "../../src/config/usage-error.ts";
 import { formatListen, listenAddress } from "../../src/config/values.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "tuplewatch-config-"));
@@ -45,7 +46,7 @@ function problemsOf(written: Written): readonly string[] {
   try {
     load(written);
   } catch (error) {
-    assert.ok(error instanceof ConfigError);
+    assert.ok(error instanceof UsageError);
     return error.problems.map((problem) => problem.replace(directory, ""));
   }
   return [];

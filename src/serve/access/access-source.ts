@@ -17,7 +17,7 @@ export class AccessSource {
   #seen: string;
   #changed: (access: Access) => void = () => {};
 
-  /** @throws AccessError */
+  /** @throws UsageError */
   constructor(config: AccessConfig, logger: Logger) {
     this.#config = config;
     this.#logger = logger;

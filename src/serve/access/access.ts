@@ -1,5 +1,6 @@
 import type { TlsOptions } from "node:tls";
 import type { DaemonConfig } from "../../config/options.ts";
+import { UsageError } from "../../config/usage-error.ts";
 import { formatListen } from "../../config/values.ts";
 import { readWebConfig, type WebConfig } from "../../config/web-config.ts";
 import { reasonOf } from "../../errno.ts";
@@ -22,20 +23,9 @@ export interface Access {
   readonly files: readonly string[];
 }
 
-/** Everything that is wrong with the files of access, one line each. */
-export class AccessError extends Error {
-  override readonly name = "AccessError";
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.problems = problems;
-  }
-}
-
 const OPEN: WebConfig = { users: new Map(), headers: {} };
 
-/** @throws AccessError */
+/** @throws UsageError that tells everything that is wrong with the files. */
 export function loadAccess(config: AccessConfig): Access {
   const { webConfig: webPath, bearerTokenFile: tokenPath } = config;
   const { config: web, problems: webProblems } =
@@ -53,7 +43,7 @@ export function loadAccess(config: AccessConfig): Access {
     ),
   };
   if (problems.length === 0) problems.push(...unprotected(config, access));
-  if (problems.length > 0) throw new AccessError(problems);
+  if (problems.length > 0) throw new UsageError(problems);
   return access;
 }
 

@@ -1,4 +1,4 @@
-/** The command line is wrong: one line per mistake. */
+/** What the user asked for or set up is wrong: one line per mistake. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
   readonly problems: readonly string[];
