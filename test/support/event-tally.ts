@@ -17,6 +17,7 @@ export class EventTally {
   events = 0;
   missed = 0;
   #lastSeq = 0;
+  #hasEnded = false;
   readonly #url: string;
   readonly #stop = new AbortController();
   #ended: Promise<void> = Promise.resolve();
@@ -61,7 +62,10 @@ export class EventTally {
       before = nextSeq;
       return performance.now() - sinceMs > 1000 && this.#lastSeq === nextSeq - 1;
     };
-    await until(isQuiet, "no more events", 240_000);
+    const behind = () =>
+      `no more events; the daemon's next is ${before}, the last one read ${this.#lastSeq}, ` +
+      `read ${this.events}, missed ${this.missed}${this.#hasEnded ? "; the stream has ended" : ""}`;
+    await until(isQuiet, behind, 240_000);
   }
 
   async #nextSeq(): Promise<number> {
@@ -82,12 +86,15 @@ export class EventTally {
       }
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error;
+    } finally {
+      this.#hasEnded = true;
     }
   }
 
   #add(event: ParsedEvent): void {
     if (event.type === "gap") {
       this.missed += event.missed ?? 0;
+      this.#lastSeq = event.to_seq ?? this.#lastSeq;
       return;
     }
     this.events++;

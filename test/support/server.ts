@@ -115,16 +115,18 @@ export async function startServer(
   };
 }
 
-/** Waits until `holds`, at most 10 s by default. */
+/** Waits until `holds`, at most 10 s by default; `what` is asked for when that did not come. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
-  what: string,
+  what: string | (() => string),
   limitMs = 10_000,
 ): Promise<void> {
   const deadline = Date.now() + limitMs;
   while (!(await holds())) {
     if (Date.now() > deadline) {
-      throw new Error(`not within ${limitMs / 1000} s: ${what}`);
+      throw new Error(
+        `not within ${limitMs / 1000} s: ${typeof what === "string" ? what : what()}`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
