@@ -3,41 +3,25 @@ import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { release } from "node:os";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { getStatus } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
-import type { ParsedEvent } from "../support/events.ts";
+import {
+  type Conntracked,
+  type Fault,
+  isSame,
+  LOSERS,
+  makeFaults,
+  portOf,
+  SNAT_PORTS,
+  summary,
+  WINNERS,
+} from "../support/conntrack-faults.ts";
 import { eventsOf, metric } from "../support/feed.ts";
 import { until } from "../support/server.ts";
 import { isOlder, sinceKernel } from "../vm/requires.ts";
 
-const FAULTS = fileURLToPath(new URL("../../../test/faults/conntrack_faults.py", import.meta.url));
 const PROBE = "conntrack_insert_failed";
 const MODULE = "/sys/module/nf_conntrack";
-
-/** What a fault's script tells. */
-interface Fault {
-  readonly fault: string;
-  readonly pid: number;
-  readonly results: readonly string[];
-  readonly moved: Readonly<Record<string, number>>;
-  /** Of the two containers. */
-  readonly senders?: readonly number[];
-  readonly inums?: readonly number[];
-}
-
-interface Conntracked extends ParsedEvent {
-  readonly protocol: string;
-  readonly original: Tuple;
-  readonly reply: Tuple;
-  readonly winner?: { readonly original: Tuple; readonly reply: Tuple; readonly owner?: Owner };
-  readonly owner?: Owner;
-  readonly refusals?: number;
-}
-
-type Endpoint = { readonly address: string; readonly port: number };
-type Tuple = { readonly src: Endpoint; readonly dst: Endpoint };
-type Owner = { readonly process: { pid: number; comm: string }; readonly netns: { inum: number } };
 
 interface ProbeStatus {
   readonly probe: string;
@@ -81,7 +65,7 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
   before(async () => {
     daemon = await startDaemonProcess(isOwnChoice ? [] : ["--backend", backend]);
     if (isOwnChoice) await loadModuleLate(daemon.url, backend);
-    faults = makeFaults();
+    faults = makeFaults(NAMES);
     const expected = [...faults.values()].reduce((sum, fault) => sum + reported(fault), 0);
     events = (await eventsOf(daemon.url, expected, { type: PROBE })) as unknown as Conntracked[];
     assert.equal(events.length, expected, JSON.stringify(summary(events)));
@@ -296,58 +280,6 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
   });
 }
 
-const LOSERS: Readonly<Record<string, readonly [number, number]>> = {
-  snat_udp: [6002, 6003],
-  snat_udp6: [6002, 6003],
-  snat_tcp: [6105, 6105],
-  snat_icmp: [72, 73],
-};
-
-/** For ICMP the reply's "destination port" is its type and code: 0 and 0. */
-const SNAT_PORTS: Readonly<Record<string, readonly number[]>> = {
-  snat_udp: [5000],
-  snat_udp6: [5000],
-  snat_tcp: [5000, 5001, 5002, 5003],
-  snat_icmp: [0],
-};
-
-const WINNERS: Readonly<Record<string, readonly number[]>> = {
-  snat_udp: [6001],
-  snat_udp6: [6001],
-  snat_tcp: [6101, 6102, 6103, 6104],
-  snat_icmp: [71],
-};
-
-/** The destination port by which an event is told to be of a fault; -1: it is not. */
-function portOf(name: string, { original, protocol }: Conntracked): number {
-  const { port } = original.dst;
-  const isIpv6 = original.dst.address.includes(":");
-  const own: Readonly<Record<string, boolean>> = {
-    snat_udp: port === 5353 && !isIpv6,
-    snat_udp6: port === 5353 && isIpv6,
-    snat_tcp: port === 5354 && protocol === "tcp",
-    snat_icmp: protocol === "icmp",
-    firewall: port === 9999,
-    merged: port === 7101,
-    kept_beside: port === 7301,
-    retries: port === 5356 || port === 5357,
-    dying: port === 7201,
-    chain_too_long: port === 7007,
-    table_full: port >= 7500 && port < 7600,
-    containers: port === 5355,
-  };
-  return own[name] ? port : -1;
-}
-
-function makeFaults(): Map<string, Fault> {
-  const text = execFileSync("python3", [FAULTS, ...NAMES], { encoding: "utf8" });
-  const faults = text
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Fault);
-  return new Map(faults.map((fault) => [fault.fault, fault]));
-}
-
 async function probeStatus(url: string): Promise<ProbeStatus> {
   const status = await getStatus(url);
   return status.kernel?.probes.find(({ probe }) => probe === PROBE) as ProbeStatus;
@@ -368,18 +300,4 @@ async function loadModuleLate(url: string, backend: string): Promise<void> {
   const attached = await metric(url, "tuplewatch_probe_attached");
   assert.equal(attached.get(`{probe="${PROBE}",backend="${backend}"}`), 1);
   assert.equal(attached.get(`{probe="${PROBE}",backend="drop_tracepoint"}`), 0);
-}
-
-function isSame(left: Tuple, right: Tuple): boolean {
-  return JSON.stringify(left) === JSON.stringify(right);
-}
-
-/** For a failed count: how many events of each kind there are. */
-function summary(events: readonly Conntracked[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { protocol, cause, verdict, original } of events) {
-    const key = `${protocol} ${original.dst.port} ${verdict} ${cause}`;
-    counts[key] = (counts[key] ?? 0) + 1;
-  }
-  return counts;
 }

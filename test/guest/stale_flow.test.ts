@@ -120,7 +120,7 @@ describe("stale_flow", () => {
         assert.equal(values.get('{probe="stale_flow"}'), TOTAL, count);
       }
       const values = await metric(url, "tuplewatch_stale_flow_events_total");
-      assert.deepEqual(Object.fromEntries(values), {
+      assert.deepEqual(Object.fromEntries([...values].filter(([, count]) => count > 0)), {
         '{nat="dnat",redirected="true"}': TOTAL - 2,
         '{nat="snat",redirected="false"}': 1,
         '{nat="none",redirected="false"}': 1,
