@@ -5,6 +5,7 @@
 /* Reading conntrack entries and their tuples. */
 
 #include "getters.h"
+#include "kernel_conntrack.h"
 
 #define NFCT_INFO_MASK 7UL /* include/net/netfilter/nf_conntrack_common.h: NFCT_INFOMASK */
 
