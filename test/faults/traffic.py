@@ -31,6 +31,8 @@ SERVER_ADDRESS = "10.88.0.2"
 TCP_PORT, UDP_PORT = 8000, 5300
 CLOSED_PORTS = range(9000, 9005)
 ANSWER_S = 10
+# Each client goes through all kinds so often at most: others on the machine have to follow.
+CYCLE_S = 0.25
 
 counts = collections.Counter()
 stopping = threading.Event()
@@ -175,12 +177,13 @@ KINDS = (short, half_closed, reset, nonblocking, query, unconnected_query, scan)
 
 def client(name, host, until):
     enter(name)
-    while time.monotonic() < until:
+    while (begun := time.monotonic()) < until:
         for kind in KINDS:
             try:
                 kind(host)
             except OSError as error:
                 counts[f"unanswered {kind.__name__} {error}"] += 1
+        time.sleep(max(0, begun + CYCLE_S - time.monotonic()))
 
 
 def counters(name):

@@ -15,6 +15,8 @@ const SECONDS = Number(process.env.TUPLEWATCH_MIXED_SECONDS ?? 30);
 const BACKENDS = (process.env.TUPLEWATCH_MIXED_BACKENDS ?? "auto").split(",");
 const MEASURE = process.env.TUPLEWATCH_MIXED_STATS === "on";
 
+/** The reader may lag by the whole run: an emulated machine is slow at reading, too. */
+const ROOMY = ["--journal-events", "1000000", "--journal-bytes", "384MiB"];
 const PROBES = ["connect", "challenge_ack", "conntrack_insert_failed"];
 const ROUND_MS = 60_000;
 /** What the faults of a round are, put together. */
@@ -45,9 +47,8 @@ describe(`${SECONDS} s of mixed traffic`, () => {
     execFileSync("modprobe", ["nf_conntrack"]);
     for (const backend of BACKENDS) {
       const stats = MEASURE ? "on" : "off";
-      const daemon = await startDaemonProcess(["--backend", backend, "--program-stats", stats], {
-        timeoutMs: (SECONDS + 300) * 1000,
-      });
+      const args = ["--backend", backend, "--program-stats", stats, ...ROOMY];
+      const daemon = await startDaemonProcess(args, { timeoutMs: (SECONDS + 300) * 1000 });
       daemons.set(backend, daemon);
       tallies.set(backend, await EventTally.follow(daemon.url));
     }
