@@ -10,7 +10,7 @@ import { FAULTS } from "../support/netns.ts";
 import { printProgramStats, startEmptyProgram } from "../support/program-stats.ts";
 
 /** `npm run test:mixed -- --minutes 10` makes it longer. */
-const SECONDS = Number(process.env.TUPLEWATCH_MIXED_SECONDS ?? 30);
+const SECONDS = Number(process.env.TUPLEWATCH_MIXED_SECONDS ?? 10);
 /** Names of backends, one daemon each. */
 const BACKENDS = (process.env.TUPLEWATCH_MIXED_BACKENDS ?? "auto").split(",");
 const MEASURE = process.env.TUPLEWATCH_MIXED_STATS === "on";

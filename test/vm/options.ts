@@ -13,7 +13,8 @@ machines.
 
   --kernel NAME     ${KERNEL_CHOICES.map((one) => one.series ?? one.suite).join(", ")} or newest;
                     may be repeated; also a suite, as trixie
-  --all             every kernel of the matrix (the default)
+  --all             every kernel of the matrix (the default), and without a pattern --systemd on
+                    6.12, too
   --systemd         with systemd as the first process; the tests are those of test/operations
   --shell           an interactive shell in a guest (with one --kernel)
   --timeout SECONDS limit for the command in each guest (default 2400)
@@ -39,6 +40,8 @@ export interface Options {
   jobs: number;
   update: boolean;
   systemd: boolean;
+  /** All that there is: the tests of test/operations after the others. */
+  withOperations: boolean;
   help: boolean;
 }
 
@@ -107,6 +110,7 @@ export function readOptions(argv: readonly string[]): Options {
     jobs: wholeNumber("--jobs", values.jobs, 2),
     update: values.update,
     systemd: values.systemd,
+    withOperations: mode === "tests" && !values.kernel && !values.systemd && pattern === undefined,
     help: values.help,
   };
 }

@@ -54,7 +54,7 @@ export function broken(kernel: Kernel, reason: string): Outcome {
 
 /** Judges how a guest ended. */
 export function judge(kernel: Kernel, options: Options, result: GuestResult): Outcome {
-  const title = `${kernel.series} (${kernel.release})`;
+  const title = `${kernel.series}${options.systemd ? " systemd" : ""} (${kernel.release})`;
   const timing = `boot ${seconds(result.bootMs)} s, total ${seconds(result.totalMs)} s`;
   if (result.ending !== "exited") {
     const remarks = [explain(result, options)];

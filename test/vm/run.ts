@@ -6,10 +6,23 @@ import { broken, judge, type Outcome, summary } from "./outcome.ts";
 import { ensurePackages, HARNESS_PACKAGES } from "./packages.ts";
 import { linePrefixer } from "./streams.ts";
 
+/** One kernel has to do for the tests of test/operations: they are about services, not about hooks. */
+const OPERATIONS_SERIES = "6.12";
+
 const say = (line: string) => process.stderr.write(`vm: ${line}\n`);
 
-async function boot(kernel: Kernel, options: Options, signal: AbortSignal): Promise<GuestResult> {
-  const prefix = options.kernels.length > 1 ? `[${kernel.series}] ` : "";
+/** One guest. */
+interface Task {
+  readonly kernel: Kernel;
+  readonly options: Options;
+}
+
+const nameOf = ({ kernel, options }: Task) =>
+  options.systemd ? `${kernel.series} systemd` : kernel.series;
+
+async function boot(task: Task, signal: AbortSignal): Promise<GuestResult> {
+  const { kernel, options } = task;
+  const prefix = options.kernels.length > 1 ? `[${nameOf(task)}] ` : "";
   const out = linePrefixer(prefix, (text) => process.stdout.write(text));
   const err = linePrefixer(prefix, (text) => process.stderr.write(text));
   const raw = prefix === "";
@@ -27,34 +40,43 @@ async function boot(kernel: Kernel, options: Options, signal: AbortSignal): Prom
   return result;
 }
 
-/** Runs one kernel; once more if the kernel (and not the command) failed. */
-async function runKernel(kernel: Kernel, options: Options, signal: AbortSignal): Promise<Outcome> {
-  let result = await boot(kernel, options, signal);
+/** Runs a guest; once more if the kernel (and not the command) failed. */
+async function runTask(task: Task, signal: AbortSignal): Promise<Outcome> {
+  const { kernel, options } = task;
+  let result = await boot(task, signal);
   for (const isRetry of [false, true]) {
     const byKernel = result.ending === "hung" || result.ending === "panicked";
     if (byKernel || result.ending === "time_limit") {
       const lines = result.console.map((line) => `  | ${line}\n`).join("");
-      process.stderr.write(`vm: ${kernel.series}: ${result.ending}; end of its console:\n${lines}`);
+      process.stderr.write(`vm: ${nameOf(task)}: ${result.ending}; end of its console:\n${lines}`);
     }
     if (!byKernel || isRetry || options.mode === "shell") break;
-    say(`${kernel.series}: trying once more`);
-    result = await boot(kernel, options, signal);
+    say(`${nameOf(task)}: trying once more`);
+    result = await boot(task, signal);
   }
   return judge(kernel, options, result);
 }
 
-async function runAll(options: Options, signal: AbortSignal): Promise<Outcome[]> {
-  const kernels: Kernel[] = [];
+async function tasksOf(options: Options): Promise<Task[]> {
+  const tasks: Task[] = [];
   for (const choice of options.kernels) {
-    kernels.push(await ensureKernel(choice, options.update, say));
+    tasks.push({ kernel: await ensureKernel(choice, options.update, say), options });
   }
+  const operated = tasks.find(({ kernel }) => kernel.series === OPERATIONS_SERIES);
+  if (options.withOperations && operated !== undefined) {
+    tasks.push({ kernel: operated.kernel, options: { ...options, systemd: true } });
+  }
+  return tasks;
+}
+
+async function runAll(options: Options, signal: AbortSignal): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  const queue = [...kernels.entries()];
+  const queue = [...(await tasksOf(options)).entries()];
   async function work(): Promise<void> {
     for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) {
-      const [index, kernel] = next;
-      outcomes[index] = await runKernel(kernel, options, signal).catch((error: Error) =>
-        broken(kernel, error.message),
+      const [index, task] = next;
+      outcomes[index] = await runTask(task, signal).catch((error: Error) =>
+        broken(task.kernel, error.message),
       );
     }
   }
