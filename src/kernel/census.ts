@@ -17,16 +17,20 @@ export interface CensusOptions {
   onError(error: unknown): void;
   /** A census is believed for this long; 10 s by default. */
   readonly intervalMs?: number;
-  /** Who asks waits for a new census this long at most; 500 ms by default. */
+  /**
+   * A census is waited for until it takes this long; by default 500 ms for the first one, 50 ms for
+   * those after it: a scrape with the ports of a while ago is better than a late one.
+   */
   readonly patienceMs?: number;
 }
 
 const INTERVAL_MS = 10_000;
-const PATIENCE_MS = 500;
+const FIRST_PATIENCE_MS = 500;
+const PATIENCE_MS = 50;
 
 /** Takes a census when one is asked for and the last is old; never two at once. */
 export class CensusTaker {
-  readonly #options: Required<CensusOptions>;
+  readonly #options: CensusOptions;
   #latest: Census | undefined;
   #taking: Promise<void> | undefined;
   #begunAtMs = Number.NEGATIVE_INFINITY;
@@ -34,7 +38,7 @@ export class CensusTaker {
   #stopped = false;
 
   constructor(options: CensusOptions) {
-    this.#options = { intervalMs: INTERVAL_MS, patienceMs: PATIENCE_MS, ...options };
+    this.#options = options;
   }
 
   /** Namespaces that could not be looked at, and censuses that failed. */
@@ -49,15 +53,21 @@ export class CensusTaker {
 
   /** A new census if the last is old and a new one is soon there, else the last one, if any. */
   async latest(): Promise<Census | undefined> {
-    const { intervalMs, patienceMs } = this.#options;
+    const { intervalMs = INTERVAL_MS } = this.#options;
     if (!this.#stopped && performance.now() - this.#begunAtMs >= intervalMs) {
       this.#begunAtMs = performance.now();
       this.#taking ??= this.#take().finally(() => {
         this.#taking = undefined;
       });
     }
-    if (this.#taking !== undefined) await atMost(patienceMs, this.#taking);
+    if (this.#taking !== undefined) await atMost(this.#patienceLeftMs(), this.#taking);
     return this.#latest;
+  }
+
+  #patienceLeftMs(): number {
+    const usual = this.#latest === undefined ? FIRST_PATIENCE_MS : PATIENCE_MS;
+    const { patienceMs = usual } = this.#options;
+    return Math.max(0, this.#begunAtMs + patienceMs - performance.now());
   }
 
   /** Resolves when no census is being taken; none will be taken any more. */
