@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
+import { readArguments, refuse } from "../support/arguments.ts";
 import { benchConnects } from "./connects.ts";
 import { benchIdle } from "./idle.ts";
 import { benchPrograms } from "./programs.ts";
@@ -20,14 +21,15 @@ const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
 
 const RESULT = "build/bench/result.json";
 
-/** `npm run bench [-- NAME...]`: prints medians and ratios, and writes them to build/bench. */
-async function main(names: readonly string[]): Promise<number> {
+const USAGE = `usage: npm run bench [-- NAME...]
+Measures, prints medians and ratios, and writes them to ${RESULT}.
+names: ${Object.keys(BENCHES).join(", ")}
+`;
+
+async function main(): Promise<void> {
+  const { positionals: names } = readArguments({ allowPositionals: true }, USAGE);
   const unknown = names.find((name) => !(name in BENCHES));
-  if (unknown !== undefined) {
-    const known = Object.keys(BENCHES).join(", ");
-    process.stderr.write(`bench: unknown benchmark ${unknown}; known: ${known}\n`);
-    return 2;
-  }
+  if (unknown !== undefined) refuse(`bench: unknown benchmark ${unknown}`, USAGE);
   mkdirSync("build/bench", { recursive: true });
   execFileSync("make", ["--no-print-directory", "-s", "-C", "test/bench"], { stdio: "inherit" });
   const figures: Figure[] = [];
@@ -40,7 +42,6 @@ async function main(names: readonly string[]): Promise<number> {
   const machine = { kernel: release(), node: process.version, cpu: cpus()[0]?.model };
   writeFileSync(RESULT, `${JSON.stringify({ machine, figures }, undefined, 2)}\n`);
   process.stderr.write(`bench: written to ${RESULT}\n`);
-  return 0;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+await main();

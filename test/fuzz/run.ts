@@ -3,8 +3,8 @@ import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { wholeNumber } from "../../src/config/values.ts";
+import { readArguments, refuse } from "../support/arguments.ts";
 import type { FuzzTarget } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 import { BATCH_CASES, type Progress, type Task } from "./worker.ts";
@@ -32,17 +32,16 @@ interface Outcome {
   readonly growthBytes: number;
 }
 
-async function main(args: string[]): Promise<number> {
+async function main(): Promise<number> {
   const options = { cases: { type: "string" }, seed: { type: "string" } } as const;
   const target = { type: "string", multiple: true } as const;
-  const { values } = parseArgs({ args, options: { ...options, target } });
+  const { values } = readArguments({ options: { ...options, target } }, USAGE);
   const cases = wholeNumber(values.cases ?? String(DEFAULT_CASES), 1, 1e9);
   const seed = wholeNumber(values.seed ?? String(randomInt(MAX_SEED)), 0, MAX_SEED);
   const names = values.target ?? TARGETS.map(({ name }) => name);
   const targets = TARGETS.filter(({ name }) => names.includes(name));
   if (cases === undefined || seed === undefined || targets.length < names.length) {
-    process.stderr.write(USAGE);
-    return 2;
+    refuse("fuzz: a value is out of range or unknown", USAGE);
   }
   process.stdout.write(`fuzz: ${cases} cases, --seed ${seed}\n`);
   return fuzz(targets, cases, seed);
@@ -132,4 +131,4 @@ function outcomeOf(progress: Exclude<Progress, { done: number }>, done: number):
   return { cases: done, growthBytes, ...(growthBytes > limitBytes && { failure: grew }) };
 }
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main();

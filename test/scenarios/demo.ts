@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments, refuse } from "../support/arguments.ts";
 import { SCENARIOS, type ScenarioName } from "./catalog.ts";
 
 const NAMES = Object.keys(SCENARIOS) as ScenarioName[];
@@ -17,22 +17,11 @@ ${NAMES.map((name) => `  ${name.padEnd(10)} ${SCENARIOS[name].title}`).join("\n"
 A letter alone stands for all of its variants.
 `;
 
-const USAGE = 2;
-
 /** On the host: boots a guest that runs show.js. Returns the exit code. */
-async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      kernel: { type: "string", default: "newest" },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
-  if (values.help || positionals.length === 0) {
-    process.stdout.write(HELP);
-    return values.help ? 0 : USAGE;
-  }
+async function main(): Promise<number> {
+  const options = { kernel: { type: "string", default: "newest" } } as const;
+  const { values, positionals } = readArguments({ allowPositionals: true, options }, HELP);
+  if (positionals.length === 0) refuse("demo: which scenario?", HELP);
   const names = positionals.flatMap(named);
   const run = fileURLToPath(new URL("../vm/run.js", import.meta.url));
   const show = fileURLToPath(new URL("show.js", import.meta.url));
@@ -44,17 +33,9 @@ async function main(args: string[]): Promise<number> {
 function named(word: string): ScenarioName[] {
   const found = NAMES.filter((name) => name === word || name.replace(/[-\d].*$/, "") === word);
   if (found.length === 0) {
-    throw new Error(`no scenario is called ${JSON.stringify(word)}; known: ${NAMES.join(", ")}`);
+    refuse(`demo: no scenario is called ${JSON.stringify(word)}`, HELP);
   }
   return found;
 }
 
-main(process.argv.slice(2)).then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: Error) => {
-    process.stderr.write(`demo: ${error.message}\n`);
-    process.exitCode = USAGE;
-  },
-);
+process.exitCode = await main();

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { release } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { wholeNumber } from "../../src/config/values.ts";
+import { readArguments, refuse } from "../support/arguments.ts";
 import { growth } from "./memory.ts";
 import { type SoakResult, soak } from "./soak.ts";
 
@@ -29,15 +29,14 @@ const MIN_ROUNDS = 4;
 /** A guest needs time to start, and rounds take longer there. */
 const GUEST_SPARE_SECONDS = 900;
 
-async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: OPTIONS });
+async function main(): Promise<number> {
+  const { values } = readArguments({ options: OPTIONS }, USAGE);
   const minutes = Number(values.minutes);
   const isGuest = values.module || values.kernel !== undefined;
   const usual = isGuest ? GUEST_RATE : HOST_RATE;
   const rate = wholeNumber(values.rate ?? String(usual), 1, 1_000_000);
   if (!(minutes > 0 && minutes <= 24 * 60) || rate === undefined) {
-    process.stderr.write(USAGE);
-    return 2;
+    refuse("soak: --minutes is above 0 and up to 1440, --rate 1 to 1000000", USAGE);
   }
   if (values.kernel !== undefined) return inGuest(values.kernel, minutes, rate);
   const say = (line: string) => process.stderr.write(`soak: ${line}\n`);
@@ -86,7 +85,7 @@ function report(result: SoakResult): number {
   return 1;
 }
 
-main(process.argv.slice(2)).then(
+main().then(
   (code) => {
     process.exitCode = code;
   },

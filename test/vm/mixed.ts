@@ -13,7 +13,18 @@ function take(args: string[], name: string): string | undefined {
   return at < 0 ? undefined : args.splice(at, 2)[1];
 }
 
+const HELP = `usage: npm run test:mixed -- [options] [options of test:vm]
+Known faults in ordinary traffic, in guests: each is its events, and there are no others.
+  --minutes N      10 by default; fractions will do
+  --backends LIST  one daemon each, as fentry,kprobe; auto by default
+  --stats          measure the BPF programs, beside an empty one
+`;
+
 function main(args: string[]): number {
+  if (args.includes("--help")) {
+    process.stdout.write(HELP);
+    return 0;
+  }
   const minutes = Number(take(args, "--minutes") ?? 10);
   const backends = take(args, "--backends") ?? "auto";
   const stats = args.includes("--stats");
