@@ -1,23 +1,10 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, fork } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
+import { fileURLToPath } from "node:url";
 import { readArguments, refuse } from "../support/arguments.ts";
-import { benchConnects } from "./connects.ts";
-import { benchIdle } from "./idle.ts";
-import { benchPrograms } from "./programs.ts";
-import { benchRing } from "./ring.ts";
-import { benchSlowloris } from "./slowloris.ts";
+import { BENCHES } from "./benches.ts";
 import { type Figure, printFigures } from "./statistics.ts";
-import { benchStreams } from "./streams.ts";
-
-const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
-  ring: benchRing,
-  connects: benchConnects,
-  programs: benchPrograms,
-  idle: benchIdle,
-  slowloris: benchSlowloris,
-  streams: benchStreams,
-};
 
 const RESULT = "build/bench/result.json";
 
@@ -35,13 +22,23 @@ async function main(): Promise<void> {
   const figures: Figure[] = [];
   for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
     process.stderr.write(`bench: ${name} ...\n`);
-    const found = (await BENCHES[name]?.()) ?? [];
+    const found = await measure(name);
     printFigures(found);
     figures.push(...found);
   }
   const machine = { kernel: release(), node: process.version, cpu: cpus()[0]?.model };
   writeFileSync(RESULT, `${JSON.stringify({ machine, figures }, undefined, 2)}\n`);
   process.stderr.write(`bench: written to ${RESULT}\n`);
+}
+
+function measure(name: string): Promise<Figure[]> {
+  const child = fork(fileURLToPath(new URL("one.js", import.meta.url)), [name]);
+  return new Promise((resolve, reject) => {
+    child.on("message", resolve);
+    child.on("exit", (code, signal) => {
+      reject(new Error(`benchmark ${name} ended with ${signal ?? `exit code ${code}`}`));
+    });
+  });
 }
 
 await main();
