@@ -8,6 +8,7 @@ Run it in a network namespace of the test's own; everything goes to loopback.
 import errno
 import json
 import os
+import select
 import socket
 import sys
 import threading
@@ -52,6 +53,7 @@ def udp():
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
+ANSWER_SECONDS = 10
 HOLD_SECONDS = 3  # so that somebody can count the ports in use
 
 
@@ -155,23 +157,23 @@ def udp_pair_wildcard(count):
     return made
 
 
+def attempt_without_waiting(address):
+    """The kernel may answer later than it returns: closing before that would cancel the attempt."""
+    sock, keep = tcp(), []
+    sock.setblocking(False)
+    made = attempt(sock, address, keep)
+    select.select([], [sock], [], ANSWER_SECONDS)
+    sock.close()
+    return made
+
+
 def nonblocking(count):
     server = listener()
-    made = []
-    for _ in range(count):
-        sock = tcp()
-        sock.setblocking(False)
-        made.append(attempt(sock, server.getsockname(), []))
-    return made
+    return [attempt_without_waiting(server.getsockname()) for _ in range(count)]
 
 
 def nonblocking_refused(count):
-    made = []
-    for _ in range(count):
-        sock = tcp()
-        sock.setblocking(False)
-        made.append(attempt(sock, (LOOPBACK, CLOSED_PORT)))
-    return made
+    return [attempt_without_waiting((LOOPBACK, CLOSED_PORT)) for _ in range(count)]
 
 
 def with_full_backlog():
