@@ -7,7 +7,8 @@
  * return value: fexit of inet_stream_connect and inet_dgram_connect, which also covers io_uring,
  * or where fexit is refused the tracepoints of the connect system call.
  *
- * Whoever deletes an attempt from its map owns it, so that it is reported exactly once.
+ * Whoever deletes an attempt from its map owns it, so that it is reported exactly once, when the
+ * socket is closed at the latest.
  */
 #include "emit.h"
 #include "getters.h"
@@ -24,6 +25,15 @@ static const struct attempt empty_attempt;
 
 static const struct connect_event *unused_connect_event __attribute__((unused, used));
 
+/* As far as the socket's state tells; that of a UDP socket is ESTABLISHED or CLOSE. */
+static __always_inline bool is_connected(const struct attempt *attempt)
+{
+	struct sock *sk = (struct sock *)attempt->sk;
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	return state != TCP_CLOSE && state != TCP_SYN_SENT && state != TCP_SYN_RECV;
+}
+
 /* The result of a call that has come back with `ret` (0 or a negative errno). */
 static __always_inline void resolve_return(__u64 cookie, long ret)
 {
@@ -33,9 +43,9 @@ static __always_inline void resolve_return(__u64 cookie, long ret)
 		return;
 	if (ret == -EINPROGRESS || ret == -EALREADY || ret == -EINTR || ret == -ERESTARTSYS)
 		return; /* goes on without the caller; the TCP state will tell */
-	if (ret == 0 && attempt->protocol == IPPROTO_TCP)
+	if (ret == 0 && attempt->protocol == IPPROTO_TCP && !is_connected(attempt))
 		return; /* TCP_FASTOPEN_CONNECT: the SYN leaves with the first write */
-	resolve(cookie, -ret, false, ret == 0);
+	resolve(cookie, -ret, 0, ret == 0);
 }
 
 /* Tell whether a return value will be seen for the attempt that this thread begins. */
@@ -94,7 +104,7 @@ static __always_inline void finish_hook(
 	if (attempt->return_expected)
 		return;
 	if (attempt->protocol == IPPROTO_UDP)
-		resolve(cookie, ERROR_UNKNOWN, true, false);
+		resolve(cookie, ERROR_UNKNOWN, INFERRED_RESULT, false);
 	else
 		some_without_return = true;
 }
@@ -158,7 +168,7 @@ static __always_inline void handle_failed_call(__u64 cookie, struct sock *sk)
 		return;
 	/* Without a port inet_hash_connect() has failed, for want of one. */
 	resolve(cookie, BPF_CORE_READ(sk, __sk_common.skc_num) ? ERROR_UNKNOWN : EADDRNOTAVAIL,
-		true, false);
+		INFERRED_RESULT, false);
 }
 
 /*
@@ -177,19 +187,19 @@ static __always_inline void handle_set_state(struct sock *sk, int from, int to)
 		return;
 	cookie = sock_cookie(sk);
 	if (to != TCP_CLOSE) {
-		resolve(cookie, 0, false, true);
+		resolve(cookie, 0, 0, true);
 		return;
 	}
 	error = BPF_CORE_READ(sk, sk_err);
 	if (error) {
-		resolve(cookie, error, false, true);
+		resolve(cookie, error, 0, true);
 		return;
 	}
 	/* __inet_stream_connect() sets SS_CONNECTING only after tcp_v4_connect() has succeeded. */
 	if (BPF_CORE_READ(sk, sk_socket, state) == SS_UNCONNECTED)
 		handle_failed_call(cookie, sk);
 	else
-		resolve(cookie, ECANCELED, false, true);
+		resolve(cookie, ECANCELED, 0, true);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -199,13 +209,41 @@ int BPF_PROG(set_state, struct sock *sk, int from, int to)
 	return 0;
 }
 
-/* Attempts that failed before any change of state, where no return value was to be seen. */
+/*
+ * Attempts that failed before any change of state, where no return value was to be seen. For
+ * sockets of the kernel itself, which have no cgroup hook.
+ */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy_sock, struct sock *sk)
 {
 	if (some_without_return)
-		resolve(sock_cookie(sk), ERROR_UNKNOWN, true, false);
+		resolve(sock_cookie(sk), ERROR_UNKNOWN, INFERRED_RESULT | INFERRED_DURATION_NS,
+			false);
 	return 0;
+}
+
+/*
+ * The last process closes a socket. An attempt that is still there was told by nobody: a kernel
+ * that preempts programs skips those of tracepoints and fexit on a CPU on which one of them is not
+ * finished (__bpf_trace_run and __bpf_prog_enter_recur, 7.2), but no cgroup hook.
+ */
+SEC("cgroup/sock_release")
+int release_socket(struct bpf_sock *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &cookie);
+	struct sock *sk;
+
+	if (!attempt)
+		return 1;
+	sk = (struct sock *)attempt->sk;
+	if (is_connected(attempt))
+		resolve(cookie, 0, INFERRED_RESULT | INFERRED_DURATION_NS, true);
+	else if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		resolve(cookie, ERROR_UNKNOWN, INFERRED_RESULT | INFERRED_DURATION_NS, false);
+	else
+		resolve(cookie, ECANCELED, 0, true);
+	return 1;
 }
 
 SEC("tracepoint/syscalls/sys_enter_connect")

@@ -45,7 +45,7 @@ static __always_inline void fill_endpoints(struct connect_event *event,
 }
 
 static __always_inline void fill(struct connect_event *event, __u64 cookie,
-	const struct attempt *attempt, __s32 error, bool inferred, bool socket_has_tuple)
+	const struct attempt *attempt, __s32 error, __u32 inferred, bool socket_has_tuple)
 {
 	struct sock *sk = (struct sock *)attempt->sk;
 
@@ -58,7 +58,7 @@ static __always_inline void fill(struct connect_event *event, __u64 cookie,
 	event->head.process = attempt->process;
 	event->head.type = EVENT_TYPE_CONNECT;
 	event->head.attribution = ATTRIBUTION_CURRENT;
-	event->head.inferred = inferred ? INFERRED_RESULT : 0;
+	event->head.inferred = inferred;
 	event->socket_cookie = cookie;
 	event->duration_ns = event->head.time_ns - attempt->start_ns;
 	event->error = error;
@@ -79,9 +79,10 @@ static __always_inline bool wanted(__s32 error)
 
 /*
  * Report the attempt on socket `cookie`, unless somebody else has. `error` is 0, a positive errno
- * or ERROR_UNKNOWN. `socket_has_tuple`: the socket still holds the local side of the attempt.
+ * or ERROR_UNKNOWN, `inferred` bits of enum inferred. `socket_has_tuple`: the socket still holds
+ * the local side of the attempt.
  */
-static __noinline void resolve(__u64 cookie, __s32 error, bool inferred, bool socket_has_tuple)
+static __noinline void resolve(__u64 cookie, __s32 error, __u32 inferred, bool socket_has_tuple)
 {
 	struct attempt *found = bpf_map_lookup_elem(&attempts, &cookie);
 	struct connect_event *event;

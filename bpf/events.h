@@ -32,6 +32,7 @@ enum attribution {
 /* Bits of event_head.inferred: fields that a backend concluded rather than read. */
 enum inferred {
 	INFERRED_RESULT = 1 << 0,
+	INFERRED_DURATION_NS = 1 << 1, /* it is shorter */
 	INFERRED_CAUSE = 1 << 3,
 };
 

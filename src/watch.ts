@@ -5,7 +5,7 @@ import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
 import { Cgroups } from "./enrich/cgroups.ts";
 import { reasonOf } from "./errno.ts";
-import { backendsFor } from "./kernel/attach.ts";
+import { type AttachedProbe, backendsFor } from "./kernel/attach.ts";
 import { CensusTaker } from "./kernel/census.ts";
 import { CgroupNames } from "./kernel/cgroup-names.ts";
 import { ProbeRun } from "./kernel/probe-run.ts";
@@ -16,7 +16,7 @@ import { registerKernelMetrics } from "./pipeline/kernel-metrics.ts";
 import { registerNamespaceMetrics } from "./pipeline/namespace-metrics.ts";
 import { namespaceStatus } from "./pipeline/namespace-status.ts";
 import { type ProbeState, registerProbeMetrics } from "./pipeline/probe-metrics.ts";
-import { registerProgramMetrics } from "./pipeline/program-metrics.ts";
+import { registerMissedRuns, registerProgramStats } from "./pipeline/program-metrics.ts";
 import { PROBES } from "./probes/index.ts";
 import type { Probe } from "./probes/probe.ts";
 import type { KernelStatus, ProbeStatus, Readiness } from "./serve/status.schema.ts";
@@ -74,6 +74,7 @@ export class Watch implements KernelStage {
     registerKernelMetrics(registry, (error) => this.#warnOnce(error, "kernel counters"));
     registerNamespaceMetrics(registry, this.#census);
     registerProbeMetrics(registry, () => this.#states());
+    registerMissedRuns(registry, () => this.#attached());
     if (this.#context.config.programStats === "on") this.#measurePrograms();
     this.#attachAll(mount);
     if (!this.ready().ok) this.#refuseOrWarn();
@@ -187,9 +188,11 @@ export class Watch implements KernelStage {
 
   #measurePrograms(): void {
     this.#programStats = enableRunStats();
-    const probes = () =>
-      this.#runs.flatMap(({ attached }) => (attached === undefined ? [] : [attached]));
-    registerProgramMetrics(this.#context.registry, probes);
+    registerProgramStats(this.#context.registry, () => this.#attached());
+  }
+
+  #attached(): AttachedProbe[] {
+    return this.#runs.flatMap(({ attached }) => (attached === undefined ? [] : [attached]));
   }
 
   /** A missing right or library is for the user to mend; a poor kernel is not. */

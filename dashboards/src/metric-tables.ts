@@ -5,7 +5,7 @@ import { startDaemon } from "../../src/daemon.ts";
 import { FINDING_KINDS } from "../../src/findings/finding.ts";
 import { CONNTRACK_COUNTERS } from "../../src/kernel/conntrack-stats.ts";
 import { CHALLENGE_MIBS } from "../../src/kernel/netstat.ts";
-import { registerProgramMetrics } from "../../src/pipeline/program-metrics.ts";
+import { registerProgramStats } from "../../src/pipeline/program-metrics.ts";
 import { PROBES } from "../../src/probes/index.ts";
 import { AccessSource } from "../../src/serve/access/access-source.ts";
 import { Watch } from "../../src/watch.ts";
@@ -36,6 +36,7 @@ const OPEN_LABELS: Readonly<Record<string, string>> = {
   node_version: "of Node",
   "tuplewatch_finding_active_since_timestamp_seconds kind": listed(FINDING_KINDS),
   "tuplewatch_program_run_seconds_total probe": PROBE_LIST,
+  "tuplewatch_program_missed_runs_total probe": PROBE_LIST,
   "tuplewatch_program_runs_total probe": PROBE_LIST,
   "tuplewatch_kernel_tcp_total counter": listed(CHALLENGE_MIBS),
   "tuplewatch_kernel_conntrack_total counter": listed(CONNTRACK_COUNTERS),
@@ -57,7 +58,7 @@ export async function metricFamilies(): Promise<MetricFamily[]> {
   const daemon = await startDaemon(config, logger, new AccessSource(config, logger), (context) => {
     registry = context.registry;
     // As with --program-stats on; nothing is attached that could be measured.
-    registerProgramMetrics(registry, () => []);
+    registerProgramStats(registry, () => []);
     return new Watch(context);
   });
   try {

@@ -4,34 +4,63 @@ import { setCounter } from "./kernel-metrics.ts";
 
 const NS_PER_SECOND = 1e9;
 
+type Field = "runTimeNs" | "runCount" | "recursionMisses";
+
 /** Run time and runs of each program, as the kernel counts them (BPF_ENABLE_STATS). */
-export function registerProgramMetrics(registry: Registry, probes: () => AttachedProbe[]): void {
-  const register = (name: string, help: string, field: "runTimeNs" | "runCount", unit: number) =>
-    new Counter({
-      name,
-      help,
-      labelNames: ["probe", "program"],
-      registers: [registry],
-      collect() {
-        for (const { probe, object } of probes()) {
-          for (const [program, loaded] of object.programs) {
-            if (!loaded.loaded) continue;
-            const value = Number(loaded.runStats()[field]) / unit;
-            setCounter(this, { probe: probe.name, program }, value);
-          }
+export function registerProgramStats(registry: Registry, probes: () => AttachedProbe[]): void {
+  register(registry, probes, {
+    name: "tuplewatch_program_run_seconds_total",
+    help: "Time that a BPF program ran, with --program-stats on.",
+    field: "runTimeNs",
+    unit: NS_PER_SECOND,
+  });
+  register(registry, probes, {
+    name: "tuplewatch_program_runs_total",
+    help: "Times that a BPF program ran, with --program-stats on.",
+    field: "runCount",
+    unit: 1,
+  });
+}
+
+/**
+ * A kernel that can preempt programs (CONFIG_PREEMPT, PREEMPT_LAZY) runs none of them a second time
+ * on a CPU on which it is not finished: __bpf_prog_enter_recur() in kernel/bpf/trampoline.c,
+ * __bpf_trace_run() in kernel/trace/bpf_trace.c. It counts that from 5.12 on (9ed9e9ba2337).
+ */
+export function registerMissedRuns(registry: Registry, probes: () => AttachedProbe[]): void {
+  register(registry, probes, {
+    name: "tuplewatch_program_missed_runs_total",
+    help: "Times that the kernel did not run a BPF program, because it was running on that CPU.",
+    field: "recursionMisses",
+    unit: 1,
+  });
+}
+
+interface ProgramMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly field: Field;
+  readonly unit: number;
+}
+
+function register(
+  registry: Registry,
+  probes: () => AttachedProbe[],
+  { name, help, field, unit }: ProgramMetric,
+): void {
+  new Counter({
+    name,
+    help,
+    labelNames: ["probe", "program"],
+    registers: [registry],
+    collect() {
+      for (const { probe, object } of probes()) {
+        for (const [program, loaded] of object.programs) {
+          if (!loaded.loaded) continue;
+          const value = Number(loaded.runStats()[field]) / unit;
+          setCounter(this, { probe: probe.name, program }, value);
         }
-      },
-    });
-  register(
-    "tuplewatch_program_run_seconds_total",
-    "Time that a BPF program ran, with --program-stats on.",
-    "runTimeNs",
-    NS_PER_SECOND,
-  );
-  register(
-    "tuplewatch_program_runs_total",
-    "Times that a BPF program ran, with --program-stats on.",
-    "runCount",
-    1,
-  );
+      }
+    },
+  });
 }

@@ -23,7 +23,7 @@ import type { Aggregator, Party, Probe } from "./probe.ts";
 import { Tally } from "./tally.ts";
 import { zeroCombinations } from "./zero.ts";
 
-const CGROUP_PROGRAMS = ["connect4", "connect6"];
+const CGROUP_PROGRAMS = ["connect4", "connect6", "release_socket"];
 
 // enum return_source and enum connect_events in bpf/connect.h
 const RETURN_SOURCE = { none: 0, syscall: 1, fexit: 2 };

@@ -23,6 +23,7 @@ export const attributionNames = {
 /** enum inferred. */
 export const inferredNames = {
   1: "result",
+  2: "duration_ns",
   8: "cause",
 } as const;
 

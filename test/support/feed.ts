@@ -33,11 +33,18 @@ function linesOf(ndjson: string): number {
 
 /** Values of one metric by its label text, for example `{probe="connect"}`. */
 export async function metric(url: string, name: string): Promise<Map<string, number>> {
+  return (await scrape(url))(name);
+}
+
+/** Metrics of one moment, by name, each by its labels. */
+export async function scrape(url: string): Promise<(name: string) => Map<string, number>> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  const found = new Map<string, number>();
-  for (const line of text.split("\n")) {
-    const [, full, labels = "", value] = /^([a-z_]+)(\{.*\})? (\S+)$/.exec(line) ?? [];
-    if (full === name) found.set(labels, Number(value));
-  }
-  return found;
+  return (name) => {
+    const found = new Map<string, number>();
+    for (const line of text.split("\n")) {
+      const [, full, labels = "", value] = /^([a-z_]+)(\{.*\})? (\S+)$/.exec(line) ?? [];
+      if (full === name) found.set(labels, Number(value));
+    }
+    return found;
+  };
 }
