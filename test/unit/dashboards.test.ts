@@ -140,6 +140,7 @@ describe("every metric of a dashboard or rule", () => {
     assert.deepEqual(empty, [
       "tuplewatch_finding_active_since_timestamp_seconds",
       "tuplewatch_http_requests_total",
+      "tuplewatch_program_missed_runs_total",
       "tuplewatch_program_run_seconds_total",
       "tuplewatch_program_runs_total",
     ]);
