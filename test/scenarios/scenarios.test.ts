@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
 import { getFindings } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
+import type { ParsedEvent } from "../support/events.ts";
 import { eventsOf } from "../support/feed.ts";
 import { until } from "../support/server.ts";
 import { isOlder } from "../vm/requires.ts";
@@ -63,7 +64,7 @@ async function watch(
     assert.deepEqual(
       ids.map((id) => mine.find((event) => event.id === id)?.kind),
       kinds,
-      JSON.stringify(mine.map(({ summary }) => summary)),
+      JSON.stringify({ told: mine.map(({ summary }) => summary), played, of: await causes() }),
     );
     for (const id of ids) {
       const delayMs =
@@ -78,6 +79,13 @@ async function watch(
     }, "the findings are complete");
     return { played, findings };
   });
+}
+
+/** For a finding that did not come: the last events that it could have been made of. */
+async function causes(): Promise<readonly ParsedEvent[]> {
+  const types = ["challenge_ack", "challenge_outcome", "conntrack_insert_failed", "flow_retry"];
+  const told = await Promise.all(types.map((type) => eventsOf(daemon.url, 0, { type })));
+  return told.flatMap((events) => events.slice(-5));
 }
 
 /** Ids are the kind and a number. */
