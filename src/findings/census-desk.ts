@@ -27,7 +27,9 @@ export class CensusDesk {
 
   ask(detector: Detector, question: CensusQuestion): void {
     const asked = { detector, question };
-    const again = this.#waiting.some(
+    // One that is being answered may have been counted before what this one is about.
+    const untouched = this.#busy ? this.#waiting.slice(1) : this.#waiting;
+    const again = untouched.some(
       (other) => other.detector === detector && other.question.key === question.key,
     );
     if (again) return;
