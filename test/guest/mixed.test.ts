@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { start, startDaemonProcess } from "../support/commands.ts";
 import { EventTally } from "../support/event-tally.ts";
-import { scrape } from "../support/feed.ts";
+import { metric, scrape } from "../support/feed.ts";
 import { MixedFaults } from "../support/mixed-faults.ts";
 import { FAULTS } from "../support/netns.ts";
 import { printProgramStats, startEmptyProgram } from "../support/program-stats.ts";
@@ -91,12 +91,21 @@ describe(`${SECONDS} s of mixed traffic`, () => {
       continue;
     }
 
-    test(`${backend}: each ordinary connect is one event, with its result`, (t) => {
+    test(`${backend}: each ordinary connect is one event, with its result`, async (t) => {
       const { datagrams, ...connects } = traffic.counts;
       t.diagnostic(JSON.stringify({ rounds: faults.rounds, ...traffic }));
       assert.ok((connects["tcp ok"] ?? 0) > SECONDS && (datagrams ?? 0) > 0);
-      assert.deepEqual(sorted(tally().of("connect", traffic.pid)), sorted(connects));
+      const { "tcp unknown": unknown = 0, ...told } = tally().of("connect", traffic.pid);
+      t.diagnostic(`${unknown} of unknown result`);
+      if (unknown === 0) assert.deepEqual(sorted(told), sorted(connects));
+      assert.equal(sum(told) + unknown, sum(connects));
+      assert.ok(unknown <= sum(Object.fromEntries(await missedRuns())), "more than missed runs");
     });
+
+    /** A kernel that preempts programs may leave out all that tell one result. */
+    function missedRuns(): Promise<Map<string, number>> {
+      return metric(url(), "tuplewatch_program_missed_runs_total");
+    }
 
     test(`${backend}: each fault is the events that it must be, and there are no others`, (t) => {
       const own = new RegExp(`^(connect (${traffic.pid}|${process.pid})|finding 0) `);
@@ -158,6 +167,10 @@ describe(`${SECONDS} s of mixed traffic`, () => {
 
 function sorted(counts: Readonly<Record<string, number>>): [string, number][] {
   return Object.entries(counts).sort(([one], [other]) => (one < other ? -1 : 1));
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
 /** Without the processes. */

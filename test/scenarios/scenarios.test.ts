@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { release } from "node:os";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
 import { getFindings } from "../support/api.ts";
@@ -81,6 +81,18 @@ async function watch(
   });
 }
 
+/**
+ * Where the challenge is seen by a kprobe, it may be left out: the kernel runs none while another one
+ * is on that CPU (kprobe_running() in optimized_callback(), arch/x86/kernel/kprobes/opt.c, 5.10), and
+ * tells nobody. An incident that comes again is found.
+ */
+const ONLY_KPROBES = isOlder(release(), "6.1");
+
+function again(t: TestContext, error: Error, play: () => Promise<Seen>): Promise<Seen> {
+  t.diagnostic(`once more: ${error.message}`);
+  return play();
+}
+
 /** For a finding that did not come: the last events that it could have been made of. */
 async function causes(): Promise<readonly ParsedEvent[]> {
   const types = ["challenge_ack", "challenge_outcome", "conntrack_insert_failed", "flow_retry"];
@@ -134,8 +146,11 @@ describe("scenarios", () => {
     assert.equal(code, 0, daemon.stderr());
   });
 
-  test("A: the SYN of a second client resets an established connection", async () => {
-    const seen = await watch("A", ["four_tuple_collision"]);
+  test("A: the SYN of a second client resets an established connection", async (t) => {
+    const play = () => watch("A", ["four_tuple_collision"]);
+    const seen = await (ONLY_KPROBES
+      ? play().catch((error: Error) => again(t, error, play))
+      : play());
     const finding = only(seen);
     const { played } = seen;
     const [address, port] = played.local as [string, number];
