@@ -3,7 +3,7 @@ import { release } from "node:os";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
-import { getFindings } from "../support/api.ts";
+import { getFindings, getStatus } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import type { ParsedEvent } from "../support/events.ts";
 import { eventsOf } from "../support/feed.ts";
@@ -82,15 +82,27 @@ async function watch(
 }
 
 /**
- * Where the challenge is seen by a kprobe, it may be left out: the kernel runs none while another one
- * is on that CPU (kprobe_running() in optimized_callback(), arch/x86/kernel/kprobes/opt.c, 5.10), and
- * tells nobody. An incident that comes again is found.
+ * On 5.10 a daemon has been seen twice that told of no challenge at all, among some twenty that told
+ * of each. Why is not known yet: here it tells how its probes are, and another one has its turn.
  */
 const ONLY_KPROBES = isOlder(release(), "6.1");
 
-function again(t: TestContext, error: Error, play: () => Promise<Seen>): Promise<Seen> {
+async function again(t: TestContext, error: Error, play: () => Promise<Seen>): Promise<Seen> {
   t.diagnostic(`once more: ${error.message}`);
+  t.diagnostic(JSON.stringify((await getStatus(daemon.url)).kernel));
+  await end();
+  await begin();
   return play();
+}
+
+async function begin(): Promise<void> {
+  daemon = await startDaemonProcess([], { timeoutMs: LIMIT_MS });
+}
+
+async function end(): Promise<void> {
+  daemon.child.kill("SIGTERM");
+  const { code } = await daemon.done;
+  assert.equal(code, 0, daemon.stderr());
 }
 
 /** For a finding that did not come: the last events that it could have been made of. */
@@ -137,14 +149,8 @@ function within(value: number | undefined, low: number, high: number): void {
 const HAS_STALE_FLOW = !isOlder(release(), "5.10");
 
 describe("scenarios", () => {
-  before(async () => {
-    daemon = await startDaemonProcess([], { timeoutMs: LIMIT_MS });
-  });
-  after(async () => {
-    daemon.child.kill("SIGTERM");
-    const { code } = await daemon.done;
-    assert.equal(code, 0, daemon.stderr());
-  });
+  before(begin);
+  after(end);
 
   test("A: the SYN of a second client resets an established connection", async (t) => {
     const play = () => watch("A", ["four_tuple_collision"]);
