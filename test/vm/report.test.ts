@@ -54,6 +54,37 @@ test("a test's own diagnostic cannot replace the runner's count", () => {
   assert.equal(report?.passed, 1);
 });
 
+test("a failure is told with its name and error, a suite only with its own", () => {
+  const lines = [
+    "    not ok 1 - one",
+    "      ---",
+    "      failureType: 'testCodeFailure'",
+    "      error: |-",
+    "        Expected values to be equal:",
+    "        ",
+    "          1 !== 2",
+    "      code: 'ERR_ASSERTION'",
+    "      ...",
+    "    not ok 2 - two",
+    "      ---",
+    "      error: 'in one line'",
+    "      ...",
+    "not ok 1 - suite",
+    "  ---",
+    "  failureType: 'subtestsFailed'",
+    "  error: '2 subtests failed'",
+    "  ...",
+    "not ok 2 - cut off",
+    "# pass 0",
+    "# fail 3",
+  ];
+  assert.deepEqual(readReport(lines, NEW)?.failures, [
+    ["one", "Expected values to be equal:", "", "  1 !== 2"],
+    ["two", "in one line"],
+    ["cut off"],
+  ]);
+});
+
 test("a report without counts is none", () => {
   assert.equal(readReport(["ok 1 - a # SKIP x"], NEW), undefined);
 });

@@ -1,7 +1,14 @@
 import { isRightfulSkip } from "./requires.ts";
 
-/** The lines of a TAP report (as Node's test runner writes it) that a guest sends back. */
+/**
+ * The lines of a TAP report (as Node's test runner writes it) that a guest sends back, beside each
+ * "not ok" with the block that follows it.
+ */
 export const REPORT_LINES = "^# (pass|fail|cancelled|skipped|todo) [0-9]+$|^ *ok .* # SKIP";
+
+/** What is kept of one failure's text. */
+const MAX_FAILURE_LINES = 40;
+const MAX_LINE_LENGTH = 1000;
 
 /** How Node names a test that `--test-name-pattern` left out (up to Node 20, which counts it). */
 const NOT_ASKED_FOR = "test name does not match pattern";
@@ -17,6 +24,8 @@ export interface Report extends Counts {
   skips: string[];
   /** The skips that do not hold on this kernel; they are counted as failed. */
   wrongSkips: string[];
+  /** The failed tests: the name and the lines of the error. */
+  failures: string[][];
 }
 
 /** Reads the report lines of a guest with kernel `running`; undefined if the counts are missing. */
@@ -46,5 +55,34 @@ export function readReport(lines: readonly string[], running: string): Report | 
     skipped: of("skipped") - leftOut - wrongSkips.length,
     skips,
     wrongSkips,
+    failures: readFailures(lines),
   };
+}
+
+/** A suite that failed only because a test in it did is left out. */
+function readFailures(lines: readonly string[]): string[][] {
+  const failures: string[][] = [];
+  for (const [index, line] of lines.entries()) {
+    const name = /^ *not ok \d+ - (.*)$/.exec(line)?.[1];
+    if (name === undefined) continue;
+    const length = lines.slice(index).findIndex((one) => /^ *\.\.\.$/.test(one));
+    const block = lines.slice(index, length < 0 ? undefined : index + length);
+    if (block.some((one) => /^ *failureType: 'subtestsFailed'$/.test(one))) continue;
+    failures.push([name, ...errorLines(block)]);
+  }
+  return failures;
+}
+
+/** The value of `error` in a block of YAML: on the key's own line, or below it and further in. */
+function errorLines(block: readonly string[]): string[] {
+  const start = block.findIndex((line) => /^ *error: /.test(line));
+  if (start < 0) return [];
+  const [, indent = "", value = ""] = /^( *)error: (.*)$/.exec(block[start] ?? "") ?? [];
+  if (!/^[|>]/.test(value)) return [value.replace(/^'(.*)'$/, "$1").slice(0, MAX_LINE_LENGTH)];
+  const inner = `${indent}  `;
+  const below = block.slice(start + 1);
+  const end = below.findIndex((line) => line !== "" && !line.startsWith(inner));
+  return below
+    .slice(0, Math.min(end < 0 ? below.length : end, MAX_FAILURE_LINES))
+    .map((line) => line.slice(inner.length, inner.length + MAX_LINE_LENGTH));
 }
