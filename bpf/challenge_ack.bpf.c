@@ -82,6 +82,7 @@ static __noinline void handle_challenge(struct sock *sk, const struct challenge 
 
 #include "challenge_ack_drop.h"
 #include "challenge_ack_function.h"
+#include "challenge_ack_paws.h"
 #include "challenge_ack_request.h"
 
 /*

@@ -99,7 +99,7 @@ enum trigger {
 	TRIGGER_SYN = 2,
 	TRIGGER_ACK_TOO_OLD = 3,
 	TRIGGER_ACK_TOO_NEW = 4,
-	TRIGGER_PAWS = 5,
+	TRIGGER_PAWS = 5, /* a SYN that fails PAWS: before 6.4 no challenge, but the same answer */
 };
 
 enum sent {

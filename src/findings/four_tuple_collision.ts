@@ -6,7 +6,8 @@
  * the first connection, which was well, is gone.
  *
  * Rule: a SYN challenged on an established connection, the challenge was sent, and the peer's reset
- * follows within three seconds, on the same socket. No finding:
+ * follows within three seconds, on the same socket. Before Linux 6.4 half of these SYNs are refused
+ * for their timestamp instead (trigger `paws`), with the same end. No finding:
  *  - `survived`, `closed`: a blind probe; the true peer ignores the challenge ACK.
  *  - nothing was received for more than 60 s before: a peer that restarted or a middlebox that
  *    forgot the connection looks exactly so, and the reset is what RFC 5961 wants then.
@@ -32,6 +33,8 @@ const MAX_COLLISIONS = 512;
 
 /** Seqs kept of one connection's challenges. */
 const MAX_SEQS = 5;
+
+const SYN_TRIGGERS: ReadonlySet<string> = new Set(["syn", "paws"]);
 
 /** A reset in answer to the challenge takes one round trip. */
 const MAX_RESET_DELAY_NS = 3e9;
@@ -67,7 +70,7 @@ export function createFourTupleCollision(): Detector {
   };
 
   function note(event: ChallengeAckObserved): Step {
-    if (event.trigger !== "syn" || event.tcp_state !== "established") return NOTHING;
+    if (!SYN_TRIGGERS.has(event.trigger) || event.tcp_state !== "established") return NOTHING;
     const id = connectionId(event);
     const known = challenged.get(id) ?? { first: event, seqs: [], sent: false };
     known.sent ||= event.sent !== false;

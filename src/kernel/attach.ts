@@ -104,7 +104,10 @@ export function closeProbe({ ring, object }: AttachedProbe): void {
   object.close();
 }
 
-/** The backend without the optional programs whose kernel function is not there. */
+/**
+ * The backend without the optional programs whose kernel function is not there under its own name:
+ * a copy that the compiler specialised may take other arguments, and no trampoline reaches it.
+ */
 function withoutAbsent(backend: Backend): Backend {
   const { optional = {}, kprobes = [] } = backend;
   const wanted = Object.entries(optional);
@@ -112,7 +115,7 @@ function withoutAbsent(backend: Backend): Backend {
   const symbols = readSymbols(Object.values(optional));
   const absent = new Set(
     wanted.flatMap(([program, functionName]) =>
-      findSymbol(functionName, symbols) === undefined ? [program] : [],
+      findSymbol(functionName, symbols) === functionName ? [] : [program],
     ),
   );
   return {

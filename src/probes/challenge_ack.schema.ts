@@ -21,7 +21,10 @@ const connection = {
 export const challengeAckBody = Type.Object({
   ...connection,
   tcp_state: text("Of the connection, in lower case: `established` ..."),
-  trigger: nameOf(triggerNames, "What was wrong with the segment (RFC 5961)."),
+  trigger: nameOf(
+    triggerNames,
+    "What was wrong with the segment: RFC 5961, or RFC 7323 for `paws`.",
+  ),
   sent: Type.Optional(
     Type.Boolean({ description: "Whether the ACK left; absent where the backend cannot know." }),
   ),

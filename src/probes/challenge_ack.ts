@@ -24,6 +24,9 @@ const COMMON = ["set_state", "destroy_sock", "receive_reset", "note_established"
 /** Only some kernels challenge half-open connections, by a function of its own. */
 const REQUEST_FUNCTION = "tcp_reqsk_send_challenge_ack";
 
+/** Answers SYNs that fail PAWS before 6.4. A compiler may make it a part of its caller. */
+const DUPACK_FUNCTION = "tcp_send_dupack";
+
 /**
  * One event per segment that a connection answers, or would answer, with a challenge ACK, and one
  * for what became of the connection.
@@ -41,11 +44,13 @@ export const challengeAck: Probe = {
         "fentry_challenge",
         "fexit_request_challenge",
         "fentry_request_challenge",
+        "fentry_dupack",
       ],
       calledPrograms: ["survive"],
       optional: {
         fentry_request_challenge: REQUEST_FUNCTION,
         fexit_request_challenge: REQUEST_FUNCTION,
+        fentry_dupack: DUPACK_FUNCTION,
       },
     },
     {
@@ -59,10 +64,12 @@ export const challengeAck: Probe = {
         { program: "kprobe_challenge", functionName: "tcp_send_challenge_ack" },
         { program: "kretprobe_request_challenge", functionName: REQUEST_FUNCTION, ret: true },
         { program: "kprobe_request_challenge", functionName: REQUEST_FUNCTION },
+        { program: "kprobe_dupack", functionName: DUPACK_FUNCTION },
       ],
       optional: {
         kprobe_request_challenge: REQUEST_FUNCTION,
         kretprobe_request_challenge: REQUEST_FUNCTION,
+        kprobe_dupack: DUPACK_FUNCTION,
       },
       globals: { config_owner_by_address: 1 },
     },

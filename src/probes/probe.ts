@@ -23,7 +23,7 @@ export interface Backend {
   readonly cgroupPrograms?: readonly string[];
   /** Programs that it attaches as kprobes, each to a kernel function. */
   readonly kprobes?: readonly Kprobe[];
-  /** Programs of the above that are left out where the kernel lacks a function, by program. */
+  /** Programs of the above that are left out where the kernel has no such function, by program. */
   readonly optional?: Readonly<Record<string, string>>;
   /** Values of the object's constants (`config_*`) that make the programs fit this backend. */
   readonly globals?: Readonly<Record<string, number>>;

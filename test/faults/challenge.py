@@ -7,7 +7,8 @@ Needs a network namespace of its own and root. Each step is one of
 
     NAME=VALUE      a sysctl below net.ipv4, from here on
     [WHAT:]TRIGGERS a new connection and forged segments that its server gets; TRIGGERS are rst,
-                    syn, old_ack, new_ack, joined by "+", or empty
+                    syn, old_syn (its timestamp is too old), old_ack, new_ack, joined by "+",
+                    or empty
     hold=SECONDS    wait, with all connections as they are
 
 where WHAT says what else happens to the connection:
@@ -36,7 +37,7 @@ sys.dont_write_bytecode = True
 import segments  # noqa: E402
 
 LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
-COUNTERS = ("TCPChallengeACK", "TCPSYNChallenge", "TCPACKSkippedChallenge")
+COUNTERS = ("TCPChallengeACK", "TCPSYNChallenge", "TCPACKSkippedChallenge", "PAWSEstab")
 ENDS = ("close", "half_closed", "half_open", "idle", "ipv6", "reset", "vanish")
 
 TCP_REPAIR = 19
@@ -61,7 +62,8 @@ class Connection:
         self.quiet_since = time.monotonic()
         self.server_address = self.listener.getsockname()[:2]
         self.client_address = self.client.getsockname()[:2]
-        self.client_next, self.server_next = wire.state_of(self.client_address[1])
+        newest = wire.state_of(self.client_address[1])
+        self.client_next, self.server_next, self.client_timestamp = newest
 
     def exchange(self):
         accepted, _ = self.listener.accept()

@@ -25,7 +25,7 @@ describe("challenge_ack events", () => {
 
   test("the metrics count the outcomes, and every attempt is accounted for", async () => {
     const outcomes = await metric(daemon.url, "tuplewatch_challenge_ack_outcomes_total");
-    assert.equal(outcomes.get('{outcome="reset_by_peer"}'), 1);
+    assert.equal(outcomes.get('{outcome="reset_by_peer"}'), 2);
     assert.equal(outcomes.get('{outcome="closed"}'), 1);
     const total = async (name: string) =>
       (await metric(daemon.url, `tuplewatch_events_${name}_total`)).get('{probe="challenge_ack"}');

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { release } from "node:os";
 import { type TestContext, test } from "node:test";
+import { isOlder } from "../vm/requires.ts";
 import type { ParsedEvent } from "./events.ts";
 import { eventsOf } from "./feed.ts";
 import type { Netns } from "./netns.ts";
@@ -14,7 +16,7 @@ export interface Challenged {
   /** Seconds from the connection's last data to each forged segment. */
   readonly idle: readonly number[];
   readonly moved: Readonly<
-    Record<"TCPChallengeACK" | "TCPSYNChallenge" | "TCPACKSkippedChallenge", number>
+    Record<"TCPChallengeACK" | "TCPSYNChallenge" | "TCPACKSkippedChallenge" | "PAWSEstab", number>
   >;
 }
 
@@ -24,6 +26,7 @@ const CONNECTIONS = {
   ipv6: "ipv6:rst+syn+old_ack",
   halfClosed: "half_closed:rst+syn+new_ack",
   vanished: "vanish:syn",
+  outdated: "vanish:old_syn",
   closed: "close:syn",
   halfOpen: "half_open:rst",
   twenty: Array.from({ length: 20 }, () => "syn").join("+"),
@@ -110,6 +113,7 @@ function outcomes({
     ipv6: ["survived", 3],
     halfClosed: ["survived", 3],
     vanished: ["reset_by_peer", 1],
+    outdated: ["reset_by_peer", 1],
     closed: ["closed", 1],
     twenty: ["survived", 20],
     socketLimited: ["survived", 4],
@@ -190,6 +194,19 @@ export function testChallenges(
   check("20 SYNs are 20 events, as many as TCPSYNChallenge moved", (seen) => {
     assert.equal(seen.events("twenty").length, 20);
     assert.equal(seen.faults.twenty.moved.TCPSYNChallenge, 20);
+  });
+
+  check("a SYN with a timestamp too old is an event, whatever the kernel calls it", (seen) => {
+    const { moved, rcv_nxt } = seen.faults.outdated;
+    const [event, ...others] = seen.events("outdated");
+    assert.ok(event);
+    assert.deepEqual(others, []);
+    // From 6.4 on a SYN is challenged before its timestamp matters.
+    assert.equal(moved.PAWSEstab, isOlder(release(), "6.4") ? 1 : 0);
+    assert.equal(moved.PAWSEstab + moved.TCPSYNChallenge, 1);
+    assert.deepEqual([event.trigger, event.sent], [moved.PAWSEstab > 0 ? "paws" : "syn", true]);
+    assert.deepEqual(event.segment, { seq: (rcv_nxt + 5_000_000) >>> 0, ack: 0 });
+    checkConnection(event, seen.faults.outdated);
   });
 
   check("an ACK of unsent data is an event where the kernel challenges it", (seen) => {

@@ -71,6 +71,10 @@ describe("four_tuple_collision", () => {
     assert.equal(scene.only.count, 1);
   });
 
+  it("is the same for a SYN that an older kernel refuses for its timestamp", () => {
+    assert.equal(collide({ trigger: "paws" }).only.confidence.level, "high");
+  });
+
   it("works without socket cookies", () => {
     const cookie = { socket_cookie: undefined };
     assert.equal(collide(cookie, cookie).only.kind, "four_tuple_collision");
