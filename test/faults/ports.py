@@ -28,7 +28,10 @@ import sys
 import time
 
 LOOPBACK = "127.0.0.1"
+# Steps that name their ports go before any for which the kernel chooses: it might choose those.
+FIXED = ("bound_tcp", "listener", "shared", "udp_bound", "udp_reserved")
 keep = []
+later = []
 listeners = {}
 ports = {"tcp": [], "udp": [], "time_wait": [], "orphaned": []}
 
@@ -81,7 +84,7 @@ def shared(index):
 
 def listener(index):
     took("tcp", listen(20700 + index))
-    keep.extend(connect(20700 + index))
+    later.append(lambda: keep.extend(connect(20700 + index)))
 
 
 def bound_tcp(index):
@@ -120,10 +123,12 @@ def orphaned(_):
 def main():
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    for step in sys.argv[1:]:
-        name, _, count = step.partition("=")
+    steps = [step.split("=") for step in sys.argv[1:]]
+    for name, count in sorted(steps, key=lambda step: step[0] not in FIXED):
         for index in range(int(count)):
             globals()[name](index)
+    for finish in later:
+        finish()
     time.sleep(0.1)
     print(json.dumps({"pid": os.getpid(), "ports": ports}), flush=True)
     signal.pause()
