@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { eventsOf } from "../support/feed.ts";
+import { eventsOf, metric } from "../support/feed.ts";
 import { until } from "../support/server.ts";
 
 const URL = "http://127.0.0.1:5961";
@@ -85,9 +85,12 @@ describe("the systemd service", () => {
     await until(async () => {
       return (await fetchStatus()).kernel.probes.every(({ backend }) => backend === "fentry");
     }, "the probes of conntrack are attached");
-    const metrics = await (await fetch(`${URL}/metrics`)).text();
-    assert.match(metrics, /^tuplewatch_local_ports_available\{.*netns="[^"]*later/m);
-    assert.match(metrics, /^tuplewatch_kernel_conntrack_total\{/m);
+    // A scrape does not wait long for a census, and may tell of the one before.
+    await until(async () => {
+      const available = await metric(URL, "tuplewatch_local_ports_available");
+      return [...available.keys()].some((labels) => labels.includes("later"));
+    }, "the namespace's ports are told");
+    assert.ok((await metric(URL, "tuplewatch_kernel_conntrack_total")).size > 0);
     execFileSync("ip", ["netns", "delete", "later"]);
   });
 

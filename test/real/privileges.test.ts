@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { PortReport } from "../../src/enrich/port-report.schema.ts";
 import { start, startDaemonProcess, tuplewatch } from "../support/commands.ts";
-import { eventsOf } from "../support/feed.ts";
+import { eventsOf, metric } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";
+import { until } from "../support/server.ts";
 
 type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
 
@@ -101,10 +102,9 @@ describe("--keep-capabilities none", () => {
 
   test("still sees connects, counts ports of its own namespace, and complains once", async () => {
     await seesConnect(daemon);
-    for (let scrape = 0; scrape < 3; scrape++) {
-      const text = await (await fetch(`${daemon.url}/metrics`)).text();
-      assert.match(text, /^tuplewatch_local_ports_in_use\{/m);
-    }
+    const inUse = () => metric(daemon.url, "tuplewatch_local_ports_in_use");
+    await until(async () => (await inUse()).size > 0, "a census");
+    for (let scrape = 0; scrape < 3; scrape++) assert.ok((await inUse()).size > 0);
     assert.ok((daemon.stderr().match(/kernel counters/g) ?? []).length <= 1);
   });
 
