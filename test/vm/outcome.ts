@@ -39,7 +39,7 @@ function judgeTests(result: GuestResult, kernel: Kernel): Counts & { remarks: st
     ...report.skips.map((text) => `skipped: ${text}`),
     ...report.wrongSkips.map((text) => `FAILED, must not be skipped here: ${text}`),
     // Told again at the very end: of a long log of several guests often only that is kept.
-    ...report.failures.flatMap(([name, ...error]) => [
+    ...report.failures.flatMap(({ name, error }) => [
       `FAILED: ${name}`,
       ...error.map((line) => `    ${line}`),
     ]),

@@ -79,9 +79,9 @@ test("a failure is told with its name and error, a suite only with its own", () 
     "# fail 3",
   ];
   assert.deepEqual(readReport(lines, NEW)?.failures, [
-    ["one", "Expected values to be equal:", "", "  1 !== 2"],
-    ["two", "in one line"],
-    ["cut off"],
+    { name: "one", error: ["Expected values to be equal:", "", "  1 !== 2"] },
+    { name: "two", error: ["in one line"] },
+    { name: "cut off", error: [""] },
   ]);
 });
 

@@ -1,3 +1,4 @@
+import { parseDocument } from "yaml";
 import { isRightfulSkip } from "./requires.ts";
 
 /**
@@ -24,8 +25,13 @@ export interface Report extends Counts {
   skips: string[];
   /** The skips that do not hold on this kernel; they are counted as failed. */
   wrongSkips: string[];
-  /** The failed tests: the name and the lines of the error. */
-  failures: string[][];
+  failures: Failure[];
+}
+
+/** A failed test, and the lines of its error. */
+export interface Failure {
+  name: string;
+  error: string[];
 }
 
 /** Reads the report lines of a guest with kernel `running`; undefined if the counts are missing. */
@@ -60,29 +66,19 @@ export function readReport(lines: readonly string[], running: string): Report | 
 }
 
 /** A suite that failed only because a test in it did is left out. */
-function readFailures(lines: readonly string[]): string[][] {
-  const failures: string[][] = [];
+function readFailures(lines: readonly string[]): Failure[] {
+  const failures: Failure[] = [];
   for (const [index, line] of lines.entries()) {
     const name = /^ *not ok \d+ - (.*)$/.exec(line)?.[1];
     if (name === undefined) continue;
     const length = lines.slice(index).findIndex((one) => /^ *\.\.\.$/.test(one));
-    const block = lines.slice(index, length < 0 ? undefined : index + length);
-    if (block.some((one) => /^ *failureType: 'subtestsFailed'$/.test(one))) continue;
-    failures.push([name, ...errorLines(block)]);
+    // "not ok" itself and "---" are before the block.
+    const block = lines.slice(index + 2, length < 0 ? undefined : index + length);
+    const details = parseDocument(block.join("\n"));
+    if (details.get("failureType") === "subtestsFailed") continue;
+    const error = String(details.get("error") ?? "").split("\n");
+    const kept = error.slice(0, MAX_FAILURE_LINES).map((text) => text.slice(0, MAX_LINE_LENGTH));
+    failures.push({ name, error: kept });
   }
   return failures;
-}
-
-/** The value of `error` in a block of YAML: on the key's own line, or below it and further in. */
-function errorLines(block: readonly string[]): string[] {
-  const start = block.findIndex((line) => /^ *error: /.test(line));
-  if (start < 0) return [];
-  const [, indent = "", value = ""] = /^( *)error: (.*)$/.exec(block[start] ?? "") ?? [];
-  if (!/^[|>]/.test(value)) return [value.replace(/^'(.*)'$/, "$1").slice(0, MAX_LINE_LENGTH)];
-  const inner = `${indent}  `;
-  const below = block.slice(start + 1);
-  const end = below.findIndex((line) => line !== "" && !line.startsWith(inner));
-  return below
-    .slice(0, Math.min(end < 0 ? below.length : end, MAX_FAILURE_LINES))
-    .map((line) => line.slice(inner.length, inner.length + MAX_LINE_LENGTH));
 }
