@@ -10,11 +10,6 @@ const TEST_FOLDERS = ["build/test/guest", "build/test/scenarios"];
 const OPERATIONS_TEST_FOLDERS = ["build/test/operations"];
 /** The variables of this process that the guest's command gets too. */
 const KEPT_VARIABLES = /^(HOME|LANG|LC_ALL|TUPLEWATCH_\w+)$/;
-/**
- * Debian's programs come before the caller's PATH: a version manager's python3 is a shell script
- * that takes five seconds to find the real one on an emulated CPU.
- */
-const DEBIAN_PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin";
 const REPORT_FILE = "/run/tuplewatch-guest/report.tap";
 
 function quoted(words: readonly string[]): string {
@@ -49,11 +44,19 @@ async function testCommand({ pattern, systemd }: Options): Promise<string[]> {
 }
 
 function environmentLines(): string[] {
-  const kept = Object.entries(process.env).filter(([name]) => KEPT_VARIABLES.test(name));
-  const path = [dirname(process.execPath), DEBIAN_PATH, process.env.PATH ?? "/bin"].join(":");
-  return [...kept, ["PATH", path]].map(
-    ([name, value]) => `export ${name}=${shellQuote(value ?? "")}`,
-  );
+  const kept = Object.entries(process.env)
+    .filter(([name]) => KEPT_VARIABLES.test(name))
+    .map(([name, value]) => `export ${name}=${shellQuote(value ?? "")}`);
+  return [...kept, pathLine()];
+}
+
+/**
+ * The system's programs come before the caller's: a version manager's python3 is a shell script that
+ * takes five seconds to find the real one on an emulated CPU.
+ */
+function pathLine(): string {
+  const [node, callers] = [dirname(process.execPath), process.env.PATH ?? "/bin"].map(shellQuote);
+  return `export PATH=${node}:"$PATH":${callers}`;
 }
 
 function terminalLines(): string[] {
