@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { release } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { start, startDaemonProcess } from "../support/commands.ts";
 import { CONNECT_KINDS, checkEvents } from "../support/connect-kinds.ts";
@@ -8,18 +7,14 @@ import type { ParsedEvent } from "../support/events.ts";
 import { eventsOf, metric } from "../support/feed.ts";
 import { FAULTS, Netns } from "../support/netns.ts";
 import { until } from "../support/server.ts";
-import { isOlder } from "../vm/requires.ts";
 
 const COUNT = 5;
 const KINDS = Object.keys(CONNECT_KINDS);
 
-/**
- * Enough for a kernel that preempts BPF programs to leave out some hundred runs. Servers' kernels do
- * so since PREEMPT_LAZY (6.13), so that fewer will do before.
- */
+/** Enough for the kernel of 7.2, which preempts BPF programs, to leave out some hundred runs. */
 const HOGS = 4;
 const PROCESSES = 4;
-const PER_PROCESS = isOlder(release(), "6.13") ? 100 : 500;
+const PER_PROCESS = 500;
 const UNLIMITED = ["--max-events-per-second", "0"];
 
 /** A guest starts processes slowly: one of them makes the attempts of all kinds. */
