@@ -68,9 +68,7 @@ static __always_inline void handle_return(
 
 	if (segment) {
 		challenge.trigger = trigger_of_segment(sk, segment);
-		challenge.has_segment = true;
-		challenge.seq = segment->seq;
-		challenge.ack = segment->ack;
+		name_segment(&challenge, segment);
 	}
 	challenge.sent = sent_since(sk, call->segs_out, call->last_ack_jiffies);
 	handle_challenge(sk, &challenge);

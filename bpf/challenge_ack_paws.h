@@ -20,13 +20,11 @@ static __always_inline void handle_dupack(struct sock *sk, struct sk_buff *skb, 
 		.socket_cookie = socket_cookie,
 		.trigger = TRIGGER_PAWS,
 		.sent = SENT_YES,
-		.has_segment = true,
 	};
 	struct segment segment = {};
 
 	read_segment(&segment, skb);
-	challenge.seq = segment.seq;
-	challenge.ack = segment.ack;
+	name_segment(&challenge, &segment);
 	handle_challenge(sk, &challenge);
 }
 

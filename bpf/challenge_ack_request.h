@@ -43,12 +43,11 @@ static __always_inline void handle_request_return(
 {
 	struct tcp_request_sock *tcp_request = (struct tcp_request_sock *)request;
 	struct sock *sk = (struct sock *)request;
-	struct challenge challenge = {.trigger = TRIGGER_RST, .has_segment = true};
+	struct challenge challenge = {.trigger = TRIGGER_RST};
 	struct challenge_ack_event *event;
 
 	challenge.socket_cookie = sock_cookie(sk);
-	challenge.seq = call->segment.seq;
-	challenge.ack = call->segment.ack;
+	name_segment(&challenge, &call->segment);
 	challenge.sent = request_sent(request, call);
 	event = reserve_challenge(&challenge);
 	if (!event)

@@ -50,6 +50,13 @@ static __always_inline void read_segment(struct segment *segment, struct sk_buff
 	segment->flags = BPF_CORE_READ(tcp_cb(skb), tcp_flags) & (TCP_FLAG_SYN | TCP_FLAG_RST);
 }
 
+static __always_inline void name_segment(struct challenge *challenge, const struct segment *segment)
+{
+	challenge->has_segment = true;
+	challenge->seq = segment->seq;
+	challenge->ack = segment->ack;
+}
+
 static __noinline void note_segment(struct sock *sk, struct sk_buff *skb)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;

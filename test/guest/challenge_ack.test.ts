@@ -1,6 +1,7 @@
 import { release } from "node:os";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { provokeChallenges, Seen, testChallenges } from "../support/challenges.ts";
+import { provokeChallenges } from "../support/challenge-faults.ts";
+import { Seen, testChallenges } from "../support/challenges.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { Netns } from "../support/netns.ts";
 import { isOlder, sinceKernel } from "../vm/requires.ts";

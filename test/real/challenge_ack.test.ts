@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { provokeChallenges, Seen, testChallenges } from "../support/challenges.ts";
+import { provokeChallenges } from "../support/challenge-faults.ts";
+import { Seen, testChallenges } from "../support/challenges.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";

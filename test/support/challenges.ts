@@ -2,65 +2,13 @@ import assert from "node:assert/strict";
 import { release } from "node:os";
 import { type TestContext, test } from "node:test";
 import { isOlder } from "../vm/requires.ts";
+import { type Challenged, type Faults, NAMES, type Name } from "./challenge-faults.ts";
 import type { ParsedEvent } from "./events.ts";
 import { eventsOf } from "./feed.ts";
 import type { Netns } from "./netns.ts";
 
-/** What test/faults/challenge.py prints for each connection. */
-export interface Challenged {
-  readonly pid: number;
-  readonly server: [string, number];
-  readonly client: [string, number];
-  readonly rcv_nxt: number;
-  readonly snd_una: number;
-  /** Seconds from the connection's last data to each forged segment. */
-  readonly idle: readonly number[];
-  readonly moved: Readonly<
-    Record<"TCPChallengeACK" | "TCPSYNChallenge" | "TCPACKSkippedChallenge" | "PAWSEstab", number>
-  >;
-}
-
-const CONNECTIONS = {
-  three: "rst+syn+old_ack",
-  idle: "idle:syn+rst",
-  ipv6: "ipv6:rst+syn+old_ack",
-  halfClosed: "half_closed:rst+syn+new_ack",
-  vanished: "vanish:syn",
-  outdated: "vanish:old_syn",
-  closed: "close:syn",
-  halfOpen: "half_open:rst",
-  twenty: Array.from({ length: 20 }, () => "syn").join("+"),
-  newAck: "new_ack",
-  plainClose: "close:",
-  plainReset: "reset:",
-  socketLimited: "rst+syn+old_ack+syn",
-  netnsLimited: "syn+syn+syn+syn",
-} as const;
-
-type Name = keyof typeof CONNECTIONS;
-
-/** Sysctls before some of the connections. The namespace's limit counts whole seconds. */
-const SETTINGS: Partial<Record<Name, readonly string[]>> = {
-  three: ["tcp_invalid_ratelimit=0"],
-  socketLimited: ["tcp_invalid_ratelimit=10000"],
-  netnsLimited: ["tcp_invalid_ratelimit=0", "tcp_challenge_ack_limit=1", "hold=1.1"],
-};
-
 /** A delayed ACK comes 40 ms after the data; the clock counts 1 to 10 ms at once. */
 const IDLE_TOLERANCE_SECONDS = 0.1;
-
-/** Longer than the ten seconds after which a connection has survived, and the daemon's look. */
-const HOLD = "hold=11.5";
-
-export type Faults = Readonly<Record<Name, Challenged>>;
-
-/** Makes all connections and their forged segments once; takes some 15 s. */
-export async function provokeChallenges(netns: Netns): Promise<Faults> {
-  const names = Object.keys(CONNECTIONS) as Name[];
-  const steps = names.flatMap((name) => [...(SETTINGS[name] ?? []), CONNECTIONS[name]]);
-  const made = await netns.faultWhile<Challenged[]>("challenge.py", ...steps, HOLD);
-  return Object.fromEntries(names.map((name, index) => [name, made[index]])) as Faults;
-}
 
 /** What one daemon saw of the faults. */
 export class Seen {
@@ -217,7 +165,7 @@ export function testChallenges(
 
   check("each challenged connection has exactly one outcome", (seen) => {
     const expected = outcomes(seen.faults);
-    for (const name of Object.keys(CONNECTIONS) as Name[]) {
+    for (const name of NAMES) {
       const found = seen.events(name, "challenge_outcome");
       const told = found.map(({ outcome, challenges }) => [outcome, challenges]);
       assert.deepEqual(told, expected[name] === undefined ? [] : [expected[name]], name);
@@ -230,8 +178,7 @@ export function testChallenges(
       assert.deepEqual(seen.events(name), []);
       assert.deepEqual(seen.events(name, "challenge_outcome"), []);
     }
-    const names = Object.keys(CONNECTIONS) as Name[];
-    const known = names.flatMap((name) => [
+    const known = NAMES.flatMap((name) => [
       ...seen.events(name),
       ...seen.events(name, "challenge_outcome"),
     ]);
