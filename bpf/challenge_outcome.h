@@ -11,13 +11,19 @@
  * are old enough by running `survive` (not every kernel has timers for programs); such a socket is
  * in `told` for the rest of its life, since it may be challenged again. It enters `told` before it
  * leaves `challenged` and is looked for in the opposite order, so it is always found in one.
+ *
+ * Those that wait for their ten seconds stand in a queue, because a walk over `challenged` from
+ * user space would blind kprobes: a CPU that is in a system call on a hash map runs none
+ * (bpf_disable_instrumentation(), 5.10 to 7.2), not even while that call is preempted.
  */
 
 #include "emit.h"
 #include "socket_owner.h"
 
 #define MAX_CHALLENGED 16384
+#define MAX_WAITING 32768
 #define MAX_TOLD 65536
+#define MAX_PER_RUN 64
 #define SURVIVAL_NS 10000000000ULL
 
 static const struct challenge_outcome_event *unused_outcome_event __attribute__((unused, used));
@@ -37,16 +43,26 @@ struct {
 	__type(value, __u8);
 } told SEC(".maps");
 
-/* Entries in `challenged`: the daemon looks through it only if there are any. */
-__u64 challenged_count = 0;
+struct waiting {
+	__u64 key; /* of `challenged`, from which it may be gone */
+	__u64 since_ns;
+};
 
-/* Sockets that close need no look before the first challenge. */
+/* Oldest first. One that finds no place here is told when its connection ends. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, MAX_WAITING);
+	__type(value, struct waiting);
+} waiting SEC(".maps");
+
+/* Until the first challenge neither sockets that close nor the queue need a look. */
 bool any_challenge = false;
 
 /* Note that the connection was challenged; `cookie` is 0 where it has none. */
 static __noinline void track_challenge(struct sock *sk, __u64 cookie)
 {
 	struct challenge_outcome_event outcome = {}, *known;
+	struct waiting last = {.key = (__u64)sk};
 	__u64 key = (__u64)sk;
 
 	known = bpf_map_lookup_elem(&challenged, &key);
@@ -69,7 +85,8 @@ static __noinline void track_challenge(struct sock *sk, __u64 cookie)
 		count(lost);
 		return;
 	}
-	__sync_fetch_and_add(&challenged_count, 1);
+	last.since_ns = outcome.head.time_ns;
+	bpf_map_push_elem(&waiting, &last, BPF_ANY);
 }
 
 /* Tell the outcome of a connection, unless somebody else has; returns whether it was told here. */
@@ -83,7 +100,6 @@ static __noinline bool tell_outcome(__u64 key, __u8 outcome)
 	copy = *known;
 	if (bpf_map_delete_elem(&challenged, &key))
 		return false;
-	__sync_fetch_and_add(&challenged_count, -1);
 	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
 	if (!event)
 		return true;
@@ -115,23 +131,35 @@ int BPF_PROG(receive_reset, struct sock *sk)
 	return 0;
 }
 
-/* Run by the daemon, argument 0: a key of `challenged` that it found old enough. */
-SEC("raw_tp")
-int survive(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void survive_challenge(__u64 key)
 {
 	struct challenge_outcome_event *known;
-	__u64 key = ctx->args[0];
 	__u8 value = 1;
 
 	known = bpf_map_lookup_elem(&challenged, &key);
 	if (!known || bpf_ktime_get_boot_ns() - known->head.time_ns < SURVIVAL_NS)
-		return 0;
+		return;
 	/* Where `told` is full the outcome waits for the end of the connection. */
 	if (bpf_map_update_elem(&told, &key, &value, BPF_ANY))
-		return 0;
+		return;
 	if (!tell_outcome(key, OUTCOME_SURVIVED))
 		bpf_map_delete_elem(&told, &key);
-	return 0;
+}
+
+/* Run by the daemon, which alone takes from the queue; returns whether there may be more. */
+SEC("raw_tp")
+int survive(void *ctx)
+{
+	struct waiting first;
+
+	for (int i = 0; i < MAX_PER_RUN; i++) {
+		if (bpf_map_peek_elem(&waiting, &first) ||
+			bpf_ktime_get_boot_ns() - first.since_ns < SURVIVAL_NS ||
+			bpf_map_pop_elem(&waiting, &first))
+			return false;
+		survive_challenge(first.key);
+	}
+	return true;
 }
 
 #endif

@@ -25,12 +25,14 @@ export function registerProgramStats(registry: Registry, probes: () => AttachedP
 /**
  * A kernel that can preempt programs (CONFIG_PREEMPT, PREEMPT_LAZY) runs none of them a second time
  * on a CPU on which it is not finished: __bpf_prog_enter_recur() in kernel/bpf/trampoline.c,
- * __bpf_trace_run() in kernel/trace/bpf_trace.c. It counts that from 5.12 on (9ed9e9ba2337).
+ * __bpf_trace_run() in kernel/trace/bpf_trace.c. It counts that from 5.12 on (9ed9e9ba2337). A kprobe
+ * it does not run while any is active on that CPU, or a system call on a BPF map: trace_call_bpf(),
+ * which counts from 6.7 on.
  */
 export function registerMissedRuns(registry: Registry, probes: () => AttachedProbe[]): void {
   register(registry, probes, {
     name: "tuplewatch_program_missed_runs_total",
-    help: "Times that the kernel did not run a BPF program, because it was running on that CPU.",
+    help: "Times that the kernel did not run a BPF program, because it (or, for a kprobe, another one) was active on that CPU.",
     field: "recursionMisses",
     unit: 1,
   });

@@ -1,16 +1,11 @@
-import { clockNs, type LoadedObject, Posix } from "libbpf-ts";
+import type { LoadedObject } from "libbpf-ts";
 import type { Upkeep } from "./probe.ts";
-
-/** SURVIVAL_NS in bpf/challenge_outcome.h, whose program has the last word. */
-const SURVIVAL_NS = 10_000_000_000n;
 
 /** An outcome is told at most this long after it is certain. */
 const CHECK_MS = 1000;
 
-/** Connections handled in one go: some 20 ms of work; the others follow a second later. */
-const MAX_PER_CHECK = 4096;
-
-const KEY_BYTES = 8;
+/** Each run tells up to MAX_PER_RUN (bpf/challenge_outcome.h); the others follow a second later. */
+const MAX_RUNS_PER_CHECK = 64;
 
 /**
  * Has the kernel tell the outcome of connections that are still there ten seconds after their
@@ -19,7 +14,7 @@ const KEY_BYTES = 8;
 export function watchSurvivors(object: LoadedObject, onError: (error: unknown) => void): Upkeep {
   const timer = setInterval(() => {
     try {
-      if (object.getGlobal("challenged_count") !== 0n) tellSurvivors(object);
+      if (object.getGlobal("any_challenge") === true) tellSurvivors(object);
     } catch (error) {
       onError(error);
     }
@@ -29,22 +24,7 @@ export function watchSurvivors(object: LoadedObject, onError: (error: unknown) =
 
 function tellSurvivors(object: LoadedObject): void {
   const survive = object.program("survive");
-  for (const context of survivors(object)) survive.testRun({ context });
-}
-
-/** Keys of `challenged` that are old enough. */
-function survivors(object: LoadedObject): Uint8Array[] {
-  const before = clockNs(Posix.CLOCK_BOOTTIME) - SURVIVAL_NS;
-  const found: Uint8Array[] = [];
-  for (const { count, keys, values } of object.map("challenged").batches()) {
-    const bytes = values.byteLength / count;
-    const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
-    for (let index = 0; index < count; index++) {
-      // head.time_ns, with which every event begins
-      if (view.getBigUint64(index * bytes, true) > before) continue;
-      found.push(keys.slice(index * KEY_BYTES, (index + 1) * KEY_BYTES));
-      if (found.length === MAX_PER_CHECK) return found;
-    }
+  for (let run = 0; run < MAX_RUNS_PER_CHECK; run++) {
+    if (survive.testRun() === 0) return;
   }
-  return found;
 }

@@ -1,33 +1,73 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { OpenObject } from "libbpf-ts";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type LoadedObject, OpenObject } from "libbpf-ts";
 import { readCounters } from "../../src/kernel/counters.ts";
 import { objectPath } from "../../src/kernel/objects.ts";
 import { challengeAck } from "../../src/probes/challenge_ack.ts";
 import { Netns } from "../support/netns.ts";
 
-test("a connection for whose outcome there is no room is counted as lost", (t) => {
+const SURVIVAL_MS = 10_000;
+
+/** MAX_PER_RUN in bpf/challenge_outcome.h. */
+const PER_RUN = 64;
+
+/** The programs of the drop tracepoint, attached, with tables of other sizes. */
+function attach(t: TestContext, tables: Readonly<Record<string, number>>): LoadedObject {
   const backend = challengeAck.backends.find(({ name }) => name === "drop_tracepoint");
   assert.ok(backend);
   const opened = OpenObject.openFile(objectPath("challenge_ack"));
-  for (const [name, program] of opened.programs) program.autoload = backend.programs.includes(name);
-  opened.map("challenged").setMaxEntries(1);
+  const { programs } = backend;
+  const loaded = [...programs, ...(backend.calledPrograms ?? [])];
+  for (const [name, program] of opened.programs) program.autoload = loaded.includes(name);
+  for (const [name, entries] of Object.entries(tables)) opened.map(name).setMaxEntries(entries);
   const object = opened.load();
   t.after(() => object.close());
-  for (const name of backend.programs) object.program(name).attach();
+  for (const name of programs) object.program(name).attach();
+  return object;
+}
+
+function namespace(t: TestContext): Netns {
   const netns = new Netns();
   t.after(() => netns.delete());
-  netns.fault("challenge.py", "tcp_invalid_ratelimit=0", "syn", "syn");
-  // Two challenges, one outcome: both connections are closed with the process that made them.
+  return netns;
+}
+
+function told(object: LoadedObject): { attempted: number; emitted: number; lost: number } {
   const { attempted, emitted, lost, filtered } = readCounters(object.map("counters"));
-  assert.deepEqual(
-    { attempted, emitted, lost, filtered },
-    {
-      attempted: 4,
-      emitted: 3,
-      lost: 1,
-      filtered: 0,
-    },
-  );
-  assert.equal(object.getGlobal("challenged_count"), 0n);
+  assert.equal(filtered, 0);
+  return { attempted, emitted, lost };
+}
+
+test("a connection for whose outcome there is no room is counted as lost", (t) => {
+  const object = attach(t, { challenged: 1 });
+  namespace(t).fault("challenge.py", "tcp_invalid_ratelimit=0", "syn", "syn");
+  // Two challenges, one outcome: both connections are closed with the process that made them.
+  assert.deepEqual(told(object), { attempted: 4, emitted: 3, lost: 1 });
+  assert.deepEqual([...object.map("challenged").batches()], []);
+});
+
+test("more survivors than one run may tell take another run", async (t) => {
+  const object = attach(t, {});
+  const connections = PER_RUN + 2;
+  const steps = Array.from({ length: connections }, () => "syn");
+  const done = namespace(t).faultWhile("challenge.py", ...steps, "hold=14");
+  while (told(object).emitted < connections) await sleep(20);
+  const survive = object.program("survive");
+  await sleep(SURVIVAL_MS);
+  assert.deepEqual([survive.testRun(), told(object).emitted], [1, connections + PER_RUN]);
+  assert.deepEqual([survive.testRun(), told(object).emitted], [0, 2 * connections]);
+  await done;
+  assert.deepEqual(told(object), { attempted: 2 * connections, emitted: 2 * connections, lost: 0 });
+});
+
+test("an outcome that finds no place in the queue is told at the connection's end", async (t) => {
+  const object = attach(t, { waiting: 1 });
+  const done = namespace(t).faultWhile("challenge.py", "syn", "syn", "hold=11");
+  while (told(object).emitted < 2) await sleep(20);
+  await sleep(SURVIVAL_MS);
+  const survive = object.program("survive");
+  assert.deepEqual([survive.testRun(), told(object).emitted], [0, 3]);
+  await done;
+  assert.deepEqual(told(object), { attempted: 4, emitted: 4, lost: 0 });
 });
