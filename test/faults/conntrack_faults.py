@@ -101,17 +101,22 @@ def firewall():
 
 
 def race(port):
-    """Two threads send on one socket, and the rules between take longer than both need to begin."""
+    """
+    Two threads send on one socket, and the rules between take longer than both need to begin. Each
+    has a CPU of its own: a kernel that does not preempt would let one finish before the other.
+    """
     before, results = counters(), []
-    for index in range(20):
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    for index in range(100):
         sock = udp(port + 100 + index)
         barrier = threading.Barrier(2)
 
-        def send():
+        def send(cpu):
+            os.sched_setaffinity(0, {cpu})  # of this thread
             barrier.wait()
             results.append(attempt(lambda: sock.sendto(b"x", ("127.0.0.2", port))))
 
-        threads = [threading.Thread(target=send) for _ in range(2)]
+        threads = [threading.Thread(target=send, args=(cpu,)) for cpu in cpus]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -143,7 +148,7 @@ def dying():
 
     sender = threading.Thread(target=send)
     sender.start()
-    for _ in range(20):
+    for _ in range(100):
         run("modprobe", "nf_conntrack_ftp")
         run("modprobe", "-r", "nf_conntrack_ftp")
         if difference(before)["insert_failed"]:

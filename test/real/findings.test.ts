@@ -38,13 +38,18 @@ describe("findings", () => {
   }
 
   /** Those of the test's own namespace. */
+  async function mine(): Promise<FindingJson[]> {
+    return (await read()).filter((finding) => finding.netns?.name === netns.name);
+  }
+
   async function settled(): Promise<FindingJson[]> {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-    return (await read()).filter((finding) => finding.netns?.name === netns.name);
+    return mine();
   }
 
   /** The only finding, after checks that hold for all kinds. */
   async function only(kind: FindingJson["kind"]): Promise<FindingJson> {
+    await until(async () => (await mine()).length > 0, "a finding");
     const [finding, ...others] = await settled();
     assert.ok(finding);
     assert.deepEqual(others, []);

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { start, startDaemonProcess, tuplewatch } from "../support/commands.ts";
+import { until } from "../support/server.ts";
 
 type Kind = "prog" | "link" | "map";
 
@@ -22,6 +22,15 @@ function show(kind: Kind): number[] {
   return (JSON.parse(text) as { id: number }[]).map(({ id }) => id);
 }
 
+/** The kernel frees them after a grace period. */
+function allFreed(kind: Kind, ids: readonly number[]): Promise<void> {
+  const left = () => show(kind).filter((id) => ids.includes(id));
+  return until(
+    () => left().length === 0,
+    () => `${kind} ${left()} freed`,
+  );
+}
+
 const KINDS = ["prog", "link", "map"] as const;
 
 describe("the daemon's life", () => {
@@ -38,11 +47,7 @@ describe("the daemon's life", () => {
     }
     daemon.child.kill("SIGTERM");
     assert.equal((await daemon.done).code, 0);
-    await sleep(200); // the kernel frees them after a grace period
-    for (const kind of KINDS) {
-      const left = show(kind).filter((id) => before.get(kind)?.includes(id));
-      assert.deepEqual(left, [], kind);
-    }
+    for (const kind of KINDS) await allFreed(kind, before.get(kind) ?? []);
   });
 
   test("a daemon that was killed leaves nothing attached either", async () => {
@@ -51,11 +56,7 @@ describe("the daemon's life", () => {
     assert.ok(links.length > 0);
     daemon.child.kill("SIGKILL");
     await daemon.done;
-    await sleep(200);
-    assert.deepEqual(
-      show("link").filter((id) => links.includes(id)),
-      [],
-    );
+    await allFreed("link", links);
   });
 
   test("without the right to load programs it says what it needs", async () => {
