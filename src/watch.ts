@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { release } from "node:os";
-import { enableRunStats, libbpfVersion } from "libbpf-ts";
+import { enableRunStats, libbpfVersion, returnFreedMemory } from "libbpf-ts";
 import { findCgroup2Mount } from "./config/cgroup.ts";
 import type { DaemonContext, KernelStage } from "./daemon.ts";
 import { Cgroups } from "./enrich/cgroups.ts";
@@ -78,6 +78,7 @@ export class Watch implements KernelStage {
     if (this.#context.config.programStats === "on") this.#measurePrograms();
     this.#attachAll(mount);
     if (!this.ready().ok) this.#refuseOrWarn();
+    returnFreedMemory();
     this.#check = setInterval(() => {
       this.#tellLosses();
       this.#followModules();
@@ -209,7 +210,9 @@ export class Watch implements KernelStage {
   #followModules(): void {
     for (const run of this.#runs) {
       try {
-        if (run.followModule()) this.#logBackend(run);
+        if (!run.followModule()) continue;
+        this.#logBackend(run);
+        returnFreedMemory();
       } catch (error) {
         this.#context.logger.error({ err: error, probe: run.probe.name }, "change backend");
       }

@@ -274,6 +274,15 @@ export const libbpf = once(() => {
 /** The C library's functions. */
 export const libc = once(() => bindFunctions(koffi.load(null), LIBC));
 
+/** glibc's malloc_trim(3); undefined where the C library is another one. */
+export const mallocTrim = once((): ((keepBytes: number) => number) | undefined => {
+  try {
+    return koffi.load(null).func("int malloc_trim(size_t)");
+  } catch {
+    return undefined;
+  }
+});
+
 /** An option struct: fields left out are zero, as libbpf's LIBBPF_OPTS macro makes them. */
 export function optionStruct<N extends OptionStruct>(name: N, values: OptionValues<N>): object {
   const type = structTypes().get(name);

@@ -66,6 +66,7 @@ export {
   openSocket,
   Posix,
   receive,
+  returnFreedMemory,
   sendTo,
   setNamespace,
   socketName,
