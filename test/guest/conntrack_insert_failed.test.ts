@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { release } from "node:os";
 import { after, before, describe, test } from "node:test";
+import type { ProbeStatus } from "../../src/serve/status.schema.ts";
 import { getStatus } from "../support/api.ts";
 import { startDaemonProcess } from "../support/commands.ts";
 import {
@@ -16,18 +16,12 @@ import {
   summary,
   WINNERS,
 } from "../support/conntrack-faults.ts";
+import { addModule, isLoaded, MODULE } from "../support/conntrack-module.ts";
 import { eventsOf, metric } from "../support/feed.ts";
 import { until } from "../support/server.ts";
 import { isOlder, sinceKernel } from "../vm/requires.ts";
 
 const PROBE = "conntrack_insert_failed";
-const MODULE = "/sys/module/nf_conntrack";
-
-interface ProbeStatus {
-  readonly probe: string;
-  readonly backend: string | null;
-  readonly passed_over: readonly { readonly backend: string; readonly reason: string }[];
-}
 
 const CHAINS_SINCE = "5.15";
 const hasChains = !isOlder(release(), CHAINS_SINCE);
@@ -287,15 +281,15 @@ async function probeStatus(url: string): Promise<ProbeStatus> {
 
 /** The daemon is there first; then nf_conntrack comes. */
 async function loadModuleLate(url: string, backend: string): Promise<void> {
-  assert.equal(statSync(MODULE, { throwIfNoEntry: false }), undefined, "loaded before the test");
+  assert.ok(!isLoaded(MODULE), "loaded before the test");
   const early = await probeStatus(url);
   assert.equal(early.backend, hasTrampolines ? "drop_tracepoint" : null);
-  const waiting = { reason: "waiting for module nf_conntrack" };
+  const waiting = { reason: `waiting for module ${MODULE}` };
   assert.deepEqual(early.passed_over.slice(0, 2), [
     { backend: "fentry", ...waiting },
     { backend: "kprobe", ...waiting },
   ]);
-  execFileSync("modprobe", ["nf_conntrack"]);
+  addModule();
   await until(async () => (await probeStatus(url)).backend === backend, backend, 30_000);
   const attached = await metric(url, "tuplewatch_probe_attached");
   assert.equal(attached.get(`{probe="${PROBE}",backend="${backend}"}`), 1);

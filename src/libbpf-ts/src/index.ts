@@ -55,6 +55,7 @@ export type { MapInfo, ProgramInfo } from "./info.ts";
 export { Link } from "./link.ts";
 export { BpfMap, type MapKey, possibleCpus } from "./map.ts";
 export type { MapBatch } from "./map-batch.ts";
+export { returnFreedMemory } from "./memory.ts";
 export { LoadedObject, type LoadOptions, OpenObject, type OpenOptions } from "./object.ts";
 export { OpenMap } from "./open-map.ts";
 export {
@@ -66,7 +67,6 @@ export {
   openSocket,
   Posix,
   receive,
-  returnFreedMemory,
   sendTo,
   setNamespace,
   socketName,

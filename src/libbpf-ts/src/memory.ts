@@ -1,5 +1,5 @@
 import { BpfError, checkErrno, errnoName } from "./errors.ts";
-import { lastErrno, libc, memoryView, type Pointer } from "./ffi.ts";
+import { lastErrno, libc, mallocTrim, memoryView, type Pointer } from "./ffi.ts";
 
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -74,4 +74,12 @@ export class Mapping {
     libc().mmap(this.#address, this.#byteLength, PROT_READ, flags, -1, 0);
     unreachable.register(buffer, [this.#address, this.#byteLength]);
   }
+}
+
+/**
+ * Gives freed memory back to the kernel that glibc keeps because something above it is in use:
+ * loading an object takes megabytes for a moment. Does nothing with another C library.
+ */
+export function returnFreedMemory(): void {
+  mallocTrim()?.(0);
 }

@@ -1,7 +1,7 @@
 // The C library calls that Node lacks and a user of BPF needs beside it.
 import { constants } from "node:os";
 import { BpfError, checkErrno } from "./errors.ts";
-import { lastErrno, libc, mallocTrim } from "./ffi.ts";
+import { lastErrno, libc } from "./ffi.ts";
 
 /** Numbers of include/uapi/linux/{socket,netlink,sched,time}.h; SO_ and SOL_ as on x86 and arm. */
 export const Posix = {
@@ -141,12 +141,4 @@ export function netlinkAddress(port = 0, groups = 0): Uint8Array {
   view.setUint32(4, port, true);
   view.setUint32(8, groups, true);
   return new Uint8Array(view.buffer);
-}
-
-/**
- * Gives freed memory back to the kernel that glibc keeps because something above it is in use:
- * loading an object takes megabytes for a moment. Does nothing with another C library.
- */
-export function returnFreedMemory(): void {
-  mallocTrim()?.(0);
 }
