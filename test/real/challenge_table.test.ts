@@ -5,7 +5,8 @@ import { type LoadedObject, OpenObject } from "libbpf-ts";
 import { readCounters } from "../../src/kernel/counters.ts";
 import { objectPath } from "../../src/kernel/objects.ts";
 import { challengeAck } from "../../src/probes/challenge_ack.ts";
-import { Netns } from "../support/netns.ts";
+import { FAULTS, Netns } from "../support/netns.ts";
+import { until } from "../support/server.ts";
 
 const SURVIVAL_MS = 10_000;
 
@@ -33,6 +34,24 @@ function namespace(t: TestContext): Netns {
   return netns;
 }
 
+/** Challenges as many connections, and keeps them for a minute or until it is called. */
+async function challenge(t: TestContext, object: LoadedObject, connections: number) {
+  const steps = Array.from({ length: connections }, () => "syn");
+  const { child, done } = namespace(t).spawn(
+    "python3",
+    `${FAULTS}challenge.py`,
+    ...steps,
+    "hold=60",
+  );
+  const end = async () => {
+    child.kill("SIGTERM");
+    await done;
+  };
+  t.after(end);
+  await until(() => told(object).emitted === connections, "all challenges", 60_000);
+  return end;
+}
+
 function told(object: LoadedObject): { attempted: number; emitted: number; lost: number } {
   const { attempted, emitted, lost, filtered } = readCounters(object.map("counters"));
   assert.equal(filtered, 0);
@@ -50,24 +69,21 @@ test("a connection for whose outcome there is no room is counted as lost", (t) =
 test("more survivors than one run may tell take another run", async (t) => {
   const object = attach(t, {});
   const connections = PER_RUN + 2;
-  const steps = Array.from({ length: connections }, () => "syn");
-  const done = namespace(t).faultWhile("challenge.py", ...steps, "hold=14");
-  while (told(object).emitted < connections) await sleep(20);
-  const survive = object.program("survive");
+  const end = await challenge(t, object, connections);
   await sleep(SURVIVAL_MS);
+  const survive = object.program("survive");
   assert.deepEqual([survive.testRun(), told(object).emitted], [1, connections + PER_RUN]);
   assert.deepEqual([survive.testRun(), told(object).emitted], [0, 2 * connections]);
-  await done;
+  await end();
   assert.deepEqual(told(object), { attempted: 2 * connections, emitted: 2 * connections, lost: 0 });
 });
 
 test("an outcome that finds no place in the queue is told at the connection's end", async (t) => {
   const object = attach(t, { waiting: 1 });
-  const done = namespace(t).faultWhile("challenge.py", "syn", "syn", "hold=11");
-  while (told(object).emitted < 2) await sleep(20);
+  const end = await challenge(t, object, 2);
   await sleep(SURVIVAL_MS);
   const survive = object.program("survive");
   assert.deepEqual([survive.testRun(), told(object).emitted], [0, 3]);
-  await done;
+  await end();
   assert.deepEqual(told(object), { attempted: 4, emitted: 4, lost: 0 });
 });
