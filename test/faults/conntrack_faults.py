@@ -137,13 +137,14 @@ def kept_beside():
 def dying():
     """
     The end of a connection helper condemns all entries that are not confirmed yet, until 5.19
-    (8a75a2c17410); the rules between take long enough for one to be there.
+    (8a75a2c17410); the rules between take long enough for one to be there. Each datagram has a port
+    of its own: one that was refused before would be a retry.
     """
     before, results, ended = counters(), [], threading.Event()
 
     def send():
         while not ended.is_set():
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            with udp(10000 + len(results) % 50000) as sock:
                 results.append(attempt(lambda: sock.sendto(b"x", ("127.0.0.2", 7201))))
 
     sender = threading.Thread(target=send)
