@@ -7,6 +7,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -34,6 +35,11 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const UNITS = ["tuplewatch.socket", "tuplewatch.service"];
 /** Attached by perf_event_open(2), which the service may not call by default. */
 const PERF_BACKENDS = ["kprobe", "syscall_tracepoint"];
+
+/** Where Node has it: SIGUSR1 never opens the debugger, not even before the daemon's first line. */
+const NO_DEBUGGER = "--disable-sigusr1";
+const known = spawnSync(process.execPath, [NO_DEBUGGER, "-e", "0"]).status === 0;
+const node = [process.execPath, ...(known ? [NO_DEBUGGER] : [])].join(" ");
 
 const options = readArguments();
 const paths = {
@@ -100,13 +106,27 @@ function productionPackages() {
   return found;
 }
 
+/** The documentation, without what it is generated of. */
+function pages() {
+  const names = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  return [...names, "reference"].map((name) => join("docs", name));
+}
+
 /** Made beside the old one, which it then replaces: a failure in between leaves the old one. */
 function installFiles() {
   const fresh = `${placed(paths.lib)}.new`;
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
   const bindings = join("node_modules", "libbpf-ts");
-  const texts = ["package.json", "README.md", "LICENSE", "openapi.json"];
+  const texts = [
+    "package.json",
+    "README.md",
+    "SECURITY.md",
+    "LICENSE",
+    "LICENSES",
+    "openapi.json",
+    ...pages(),
+  ];
   const page = ["index.html", "page.css", "icon.svg"].map((name) => `src/page/${name}`);
   const parts = [...texts, ...page, "build/src", "build/bpf"];
   for (const part of [...parts, ...productionPackages().filter((path) => path !== bindings)]) {
@@ -120,7 +140,7 @@ function installFiles() {
   if (existsSync(placed(paths.lib))) renameSync(placed(paths.lib), old);
   renameSync(fresh, placed(paths.lib));
   rmSync(old, { recursive: true, force: true });
-  write(paths.bin, `#!/bin/sh\nexec ${process.execPath} ${paths.lib}/build/src/cli/main.js "$@"\n`);
+  write(paths.bin, `#!/bin/sh\nexec ${node} ${paths.lib}/build/src/cli/main.js "$@"\n`);
   chmodSync(placed(paths.bin), 0o755);
 }
 
@@ -130,7 +150,7 @@ function write(path, text) {
 }
 
 function installUnits() {
-  const values = { "@LIB@": paths.lib, "@NODE@": process.execPath };
+  const values = { "@LIB@": paths.lib, "@NODE@": node };
   for (const unit of UNITS) {
     let text = readFileSync(join(root, "systemd", unit), "utf8");
     for (const [name, value] of Object.entries(values)) text = text.replaceAll(name, value);

@@ -1,4 +1,4 @@
-// Debian packages by what needs them; the README's table of requirements follows this list.
+// Debian packages by what needs them; docs/dependencies.md names those of `build`.
 export const packages = {
   build: [
     ["make", "builds the BPF programs"],
@@ -12,6 +12,7 @@ export const packages = {
     ["bpftool", "proves what is attached and what is left behind"],
     ["iproute2", "network namespaces for the faults that tests provoke"],
     ["nftables", "NAT rules inside those namespaces"],
+    ["iptables", "the same in its words"],
     ["conntrack", "the kernel's conntrack counters, read independently"],
     ["curl", "reads the HTTP interface as users do"],
     ["gcc", "builds the C peer of the benchmarks and small fault programs"],

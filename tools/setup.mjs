@@ -10,6 +10,7 @@ import { packages } from "./packages.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const forTests = process.argv.includes("--tests");
 const MIN_NODE_MAJOR = 20;
+const LOCK_TIMEOUT_S = 300;
 const ARCHITECTURES = ["x64", "arm64"];
 
 function say(text) {
@@ -21,14 +22,18 @@ function fail(text) {
   process.exit(1);
 }
 
-/** Runs a command quietly; on failure shows all it printed and ends. */
-function run(what, command, args, env = {}) {
-  const done = spawnSync(command, args, {
+function runQuietly(command, args, env) {
+  return spawnSync(command, args, {
     cwd: root,
     env: { ...process.env, ...env },
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });
+}
+
+/** Runs a command quietly; on failure shows all it printed and ends. */
+function run(what, command, args, env = {}) {
+  const done = runQuietly(command, args, env);
   if (done.status === 0) return;
   process.stderr.write(`${done.stdout ?? ""}${done.stderr ?? ""}`);
   const why =
@@ -46,7 +51,7 @@ function isInstalled(name) {
 
 function missingPackages() {
   if (spawnSync("dpkg-query", ["--version"]).error) {
-    say("no dpkg here: not checking for packages (see the README for what is needed)");
+    say("no dpkg here: not checking for packages (docs/dependencies.md says what is needed)");
     return [];
   }
   const wanted = forTests ? [...packages.build, ...packages.tests] : packages.build;
@@ -75,18 +80,30 @@ function checkRoot(missing) {
   fail(`this needs root:\n${needs.map((need) => `  - ${need}`).join("\n")}\nRun it with sudo.`);
 }
 
+/** Waits for another apt or dpkg, such as the machine's own updates, instead of failing. */
+function aptGet(what, ...args) {
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  run(what, "apt-get", ["-qq", "-o", `DPkg::Lock::Timeout=${LOCK_TIMEOUT_S}`, ...args], env);
+}
+
+/** apt's option makes it wait for dpkg's lock only: that of the lists is tried for here. */
+function readPackageLists() {
+  for (let waitedS = 0; waitedS < LOCK_TIMEOUT_S; waitedS++) {
+    const { status, stderr } = runQuietly("apt-get", ["-qq", "update"], {});
+    if (status === 0) return;
+    if (!/lists\/lock/.test(stderr)) break;
+    if (waitedS === 0) say("waiting for another apt, which reads the package lists");
+    spawnSync("sleep", ["1"]);
+  }
+  aptGet("reading the package lists", "update");
+}
+
 function installPackages(missing) {
   if (missing.length === 0) return;
   for (const [name, why] of missing) say(`installing ${name}: ${why}`);
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  run("reading the package lists", "apt-get", ["update", "-qq"], env);
+  readPackageLists();
   const names = missing.map(([name]) => name);
-  run(
-    "installing packages",
-    "apt-get",
-    ["install", "-qq", "-y", "--no-install-recommends", ...names],
-    env,
-  );
+  aptGet("installing packages", "install", "-y", "--no-install-recommends", ...names);
 }
 
 function installNodePackages() {
@@ -116,7 +133,7 @@ function fetchPrometheus() {
     encoding: "utf8",
   });
   if (fetched.status !== 0) {
-    run("reading the package lists", "apt-get", ["update", "-qq"]);
+    readPackageLists();
     run("fetching prometheus", "sh", ["-c", `cd "${download}" && apt-get download -qq prometheus`]);
   }
   const archive = readdirSync(download).find((name) => name.endsWith(".deb"));

@@ -3,15 +3,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { dashboards } from "./all.ts";
-import { metricTables } from "./metric-tables.ts";
 import { RUNBOOKS } from "./panels.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const GRAFANA = "dashboards/grafana";
 const ALERTS = "dashboards/alerts";
 
-const HELP = `Writes what is generated from code: the dashboards (${GRAFANA}) and the tables of
-metrics in README.md.
+const HELP = `Writes the dashboards (${GRAFANA}), which are code.
 
   npm run dashboards -- [--check] [--runbooks URL --out DIRECTORY]
 
@@ -30,16 +28,6 @@ function grafanaFiles(folder: string): Map<string, string> {
     files.set(join(folder, name), `${JSON.stringify(dashboard, null, 2)}\n`);
   }
   return files;
-}
-
-async function generated(): Promise<Files> {
-  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-  const tables = await metricTables();
-  const marked = /(<!-- metrics -->\n)[\s\S]*?(<!-- \/metrics -->)/;
-  return grafanaFiles(GRAFANA).set(
-    "README.md",
-    readme.replace(marked, (_, begin, end) => `${begin}${tables}${end}`),
-  );
 }
 
 /** For an installation with its own address of the runbooks. */
@@ -79,20 +67,20 @@ const OPTIONS = {
   help: { type: "boolean", short: "h", default: false },
 } as const;
 
-async function main(args: string[]): Promise<number> {
+function main(args: string[]): number {
   const { values } = parseArgs({ args, options: OPTIONS });
   const { runbooks, out } = values;
   if (values.help) process.stdout.write(HELP);
   else if ((runbooks === undefined) !== (out === undefined)) {
     throw new TypeError("--runbooks and --out go together");
   } else if (runbooks !== undefined && out !== undefined) write(out, published(runbooks));
-  else if (values.check) return check(await generated());
-  else write(ROOT, await generated());
+  else if (values.check) return check(grafanaFiles(GRAFANA));
+  else write(ROOT, grafanaFiles(GRAFANA));
   return 0;
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  process.exitCode = main(process.argv.slice(2));
 } catch (error) {
   process.stderr.write(`dashboards: ${(error as Error).message}\n`);
   process.exitCode = 2;

@@ -1,24 +1,25 @@
+import { PROBE_NAMES } from "../../src/config/options.ts";
 import { dashboard } from "./dashboard.ts";
-import { challengeAck } from "./rows/challenge_ack.ts";
-import { connect } from "./rows/connect.ts";
-import { conntrackInsertFailed } from "./rows/conntrack_insert_failed.ts";
 import { daemon } from "./rows/daemon.ts";
 import { findings } from "./rows/findings.ts";
 import { portsAndTables } from "./rows/ports_and_tables.ts";
-import { staleFlow } from "./rows/stale_flow.ts";
+import type { Row } from "./rows/row.ts";
+
+/** A probe's row is in the file that has its name. */
+async function rowOf(probe: string): Promise<Row> {
+  const { row } = (await import(`./rows/${probe}.js`)) as { readonly row: Row };
+  return row;
+}
 
 export const SIGNALS_UID = "tuplewatch-signals";
 
 /** One row for each signal, of the chosen instances. */
-export const SIGNAL_ROWS = [
+export const SIGNAL_ROWS: readonly Row[] = [
   findings,
-  challengeAck,
-  conntrackInsertFailed,
-  staleFlow,
-  connect,
+  ...(await Promise.all(PROBE_NAMES.map(rowOf))),
   portsAndTables,
   daemon,
-] as const;
+];
 
 export function signals(): object {
   const text = {

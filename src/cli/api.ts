@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { type IncomingMessage, type RequestOptions, request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { UsageError } from "../config/usage-error.ts";
-import { reasonOf } from "../errno.ts";
+import { reasonOf } from "../util/errno.ts";
 
 /** How to get to a daemon. */
 export interface Target {
@@ -13,8 +13,6 @@ export interface Target {
   /** Of a file with the certificates to trust, for https. */
   readonly caFile?: string | undefined;
 }
-
-export const DEFAULT_URL = "http://127.0.0.1:5961";
 
 /** The daemon cannot be reached or refused the request. */
 export class ApiError extends Error {

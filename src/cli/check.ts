@@ -1,4 +1,4 @@
-import { checkKernel } from "../check.ts";
+import { checkKernel } from "./check-kernel.ts";
 import { isUsable, reportAsJson, reportAsText } from "./report.ts";
 import { wantsColour } from "./style.ts";
 

@@ -1,9 +1,11 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { WELL_KNOWN_SOCKET } from "../config/listen-setting.ts";
 import { wholeNumber } from "../config/values.ts";
-import { FILTER_NAMES, FILTERS } from "../serve/filters.ts";
-import { FINDING_QUERY } from "../serve/finding-query.ts";
-import { DEFAULT_URL, type Target } from "./api.ts";
+import { FILTER_NAMES, FILTERS } from "../http/query/filters.ts";
+import { FINDING_QUERY } from "../http/query/finding-query.ts";
+import type { Target } from "./api.ts";
 import { completionScript, SHELLS, type Shell } from "./completion.ts";
+import { DEFAULT_URL, findDaemon } from "./find-daemon.ts";
 import type { FindingsOptions } from "./findings.ts";
 import type { PortsOptions } from "./ports.ts";
 import type { StatusOptions } from "./status.ts";
@@ -18,7 +20,7 @@ export interface ClientActions {
 }
 
 interface TargetFlags {
-  readonly url: string;
+  readonly url?: string;
   readonly tokenFile?: string;
   readonly caFile?: string;
   readonly json?: true;
@@ -30,16 +32,17 @@ export function addClientCommands(program: Command, actions: ClientActions): voi
   withTarget(program.command("status"))
     .description("show probes, backends and losses of a running daemon")
     .addHelpText("after", "\nExit status: 0 ready, 1 not ready or not reached, 2 wrong usage.\n")
-    .action((flags: TargetFlags) =>
-      actions.status({ target: targetOf(flags), json: !!flags.json }),
+    .action(async (flags: TargetFlags) =>
+      actions.status({ target: await targetOf(flags), json: !!flags.json }),
     );
   withTarget(program.command("ports"))
     .description("show who holds local ports, and towards where")
     .option("--netns <NAME>", "only this network namespace: cookie, inode number or name")
     .addOption(new Option("--protocol <NAME>", "only these ports").choices(["tcp", "udp"]))
-    .action((flags: TargetFlags & { netns?: string; protocol?: string }) => {
+    .action(async (flags: TargetFlags & { netns?: string; protocol?: string }) => {
       const { netns, protocol } = flags;
-      return actions.ports({ target: targetOf(flags), netns, protocol, json: !!flags.json });
+      const target = await targetOf(flags);
+      return actions.ports({ target, netns, protocol, json: !!flags.json });
     });
   program
     .command("completion")
@@ -73,13 +76,13 @@ function addTail(program: Command, actions: ClientActions): void {
     const { expected } = FILTERS[name];
     command.option(`--${name} <VALUE>`, `only events with this ${name}: ${expected}`, collect);
   }
-  command.action((flags: TailFlags) => {
+  command.action(async (flags: TailFlags) => {
     const { since, limit, follow } = flags;
     const filters = FILTER_NAMES.flatMap((key) =>
       (flags[key] ?? []).map((value) => [key, value] as const),
     );
     return actions.tail({
-      target: targetOf(flags),
+      target: await targetOf(flags),
       filters,
       since,
       limit,
@@ -109,9 +112,10 @@ function addFindings(program: Command, actions: ClientActions): void {
         "by default active ones and those closed within the hour",
       ).choices([...FINDING_QUERY.state]),
     )
-    .action((flags: TargetFlags & { kind?: string[]; state?: string }) => {
+    .action(async (flags: TargetFlags & { kind?: string[]; state?: string }) => {
       const { kind = [], state } = flags;
-      return actions.findings({ target: targetOf(flags), kinds: kind, state, json: !!flags.json });
+      const target = await targetOf(flags);
+      return actions.findings({ target, kinds: kind, state, json: !!flags.json });
     });
 }
 
@@ -121,20 +125,21 @@ function checkKind(value: string): string {
   return value;
 }
 
+const URL_HELP =
+  "the daemon: http://HOST:PORT, https://HOST:PORT or unix:/PATH (default: " +
+  `unix:${WELL_KNOWN_SOCKET} where it may be used, else ${DEFAULT_URL})`;
+
 function withTarget(command: Command): Command {
   return command
-    .addOption(
-      new Option("--url <URL>", "the daemon: http://HOST:PORT, https://HOST:PORT or unix:/PATH")
-        .env("TUPLEWATCH_URL")
-        .default(DEFAULT_URL),
-    )
+    .addOption(new Option("--url <URL>", URL_HELP).env("TUPLEWATCH_URL"))
     .option("--token-file <FILE>", "file with a bearer token")
     .option("--ca-file <FILE>", "file with the certificates to trust")
     .option("--json", "print JSON");
 }
 
-function targetOf({ url, tokenFile, caFile }: TargetFlags): Target {
-  return { url, tokenFile, caFile };
+/** An empty variable is an unset one. */
+async function targetOf({ url, tokenFile, caFile }: TargetFlags): Promise<Target> {
+  return { url: url || (await findDaemon()), tokenFile, caFile };
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

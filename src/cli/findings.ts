@@ -1,7 +1,8 @@
+import { endpoint, who } from "../events/line.ts";
 import type { FindingJson } from "../findings/finding.ts";
+import { printable } from "../util/text.ts";
 import { Api, type Target } from "./api.ts";
-import { endpoint, who } from "./describe.ts";
-import { type Paint, painter, printable, wantsColour } from "./style.ts";
+import { type Paint, painter, wantsColour } from "./style.ts";
 
 export interface FindingsOptions {
   readonly target: Target;
@@ -41,9 +42,10 @@ function findingLines(finding: FindingJson, paint: Paint): string[] {
     `  ${paint("dim", "confidence")}  ${confidence.level}: ${printable(confidence.rests_on)}`,
     `  ${paint("dim", "evidence")}    events ${finding.evidence.join(", ")}`,
   ];
-  for (const remedy of remedies) {
-    lines.push(`  ${paint("green", "do")}  ${printable(remedy.summary)}`);
-    lines.push(...remedy.commands.map((command) => `        ${printable(command)}`));
+  for (const { summary: what, where, commands, snippets = [] } of remedies) {
+    lines.push(`  ${paint("green", "do")}  ${printable(what)}`);
+    if (where !== undefined) lines.push(`      ${paint("dim", "on")} ${printable(where)}:`);
+    lines.push(...[...commands, ...snippets].map((line) => `        ${printable(line)}`));
   }
   lines.push(
     ...references.map(

@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
-import { suggestion } from "../config/near.ts";
 import { flagName, OPTION_NAMES, OPTIONS, type OptionName } from "../config/options.ts";
-import { type Setting, type Source, shown } from "../config/setting.ts";
+import type { Setting, Source } from "../config/setting.ts";
+import { suggestion } from "../util/closest-name.ts";
+import { quote } from "../util/text.ts";
 
 export interface Flags extends Source<OptionName> {
   readonly configFile?: string;
@@ -20,12 +21,18 @@ export function addSettingFlags(command: Command): Command {
   for (const name of OPTION_NAMES) {
     const { type, fallback, help } = OPTIONS[name];
     const flag = `${flagName(name)} [${type.placeholder}]`;
-    command.addOption(new Option(flag, `${help}: ${type.expected} (default: ${fallback})`));
+    const option = new Option(flag, `${help}: ${type.expected} (default: ${fallback})`);
+    command.addOption(type.pieces === undefined ? option : option.argParser(addPiece));
   }
   return command
     .allowUnknownOption()
     .allowExcessArguments()
     .configureHelp({ optionTerm: (option) => option.flags.replace(/\[(.+)\]/, "<$1>") });
+}
+
+/** `before` is true where the flag had no value, which stays a mistake. */
+function addPiece(piece: string, before: string | true | undefined): string | true {
+  return before === undefined || before === true ? (before ?? piece) : `${before},${piece}`;
 }
 
 export function readFlags(command: Command): Flags {
@@ -58,9 +65,9 @@ export function strayArguments(
     if (argument.startsWith("-")) {
       const flag = argument.split("=", 1)[0] ?? argument;
       const near = suggestion(flag.replace(/^-+/, ""), known.map(withoutDashes), withDashes);
-      problems.push(`${shown(flag).slice(1, -1)}: unknown flag${near}`);
+      problems.push(`${quote(flag).slice(1, -1)}: unknown flag${near}`);
     } else if (!stray[index - 1]?.startsWith("-")) {
-      problems.push(`unexpected argument ${shown(argument)}`);
+      problems.push(`unexpected argument ${quote(argument)}`);
     }
   }
   return problems;

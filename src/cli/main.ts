@@ -1,42 +1,5 @@
 #!/usr/bin/env node
-import { CommanderError } from "commander";
-import { UsageError } from "../config/usage-error.ts";
-import { reasonOf } from "../errno.ts";
-import { readVersion } from "../version.ts";
-import { createProgram } from "./program.ts";
-
-const FAILURE = 1;
-const USAGE = 2;
-
-/** Commands are loaded when they are called, so that `--help` stays fast. */
-const program = createProgram(readVersion(), {
-  run: async (flags) => (await import("./run.ts")).run(flags),
-  check: async (options) => (await import("./check.ts")).check(options),
-  tail: async (options) => (await import("./tail.ts")).tail(options),
-  findings: async (options) => (await import("./findings.ts")).findings(options),
-  status: async (options) => (await import("./status.ts")).status(options),
-  ports: async (options) => (await import("./ports.ts")).ports(options),
-});
-
-/** A reader such as `head` may leave early: that is no failure of ours. */
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" ? process.exitCode : FAILURE);
-});
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  process.exitCode = explain(error);
-}
-
-function explain(error: unknown): number {
-  if (error instanceof CommanderError) {
-    return error.exitCode === 0 ? 0 : USAGE;
-  }
-  const isUsage = error instanceof UsageError;
-  const lines = isUsage ? error.problems : [reasonOf(error)];
-  for (const line of lines) {
-    process.stderr.write(`tuplewatch: ${line}\n`);
-  }
-  return isUsage ? USAGE : FAILURE;
-}
+// Node answers SIGUSR1 by opening its debugger on a port of loopback, where every local user may run
+// code with the rights of this process: not while it has a listener. Hence before anything is loaded.
+process.on("SIGUSR1", () => {});
+await import("./commands.ts");

@@ -1,7 +1,8 @@
-import type { NamespacePorts, PortReport } from "../enrich/port-report.schema.ts";
+import { endpoint, who } from "../events/line.ts";
+import type { NamespacePorts, PortReport } from "../ports/report.schema.ts";
+import { printable } from "../util/text.ts";
 import { Api, type Target } from "./api.ts";
-import { endpoint, who } from "./describe.ts";
-import { columns, type Paint, painter, printable, wantsColour } from "./style.ts";
+import { columns, type Paint, painter, wantsColour } from "./style.ts";
 
 export interface PortsOptions {
   readonly target: Target;
@@ -29,14 +30,18 @@ function asText(report: PortReport, paint: Paint): string {
   const lines = all.flatMap((one) => [...namespaceLines(one, paint), ""]);
   if (leftOut > 0) lines.push(`${leftOut} more namespaces; choose one with --netns`);
   for (const one of unreadable.slice(0, MAX_ROWS)) {
-    lines.push(`${paint("bold", nameOf(one))}: cannot be looked into: ${printable(one.reason)}`);
+    lines.push(`${paint("bold", netnsText(one))}: cannot be looked into: ${printable(one.reason)}`);
   }
   if (unreadable.length > MAX_ROWS) lines.push(`and ${unreadable.length - MAX_ROWS} more of these`);
   if (lines.length === 0) return "no local port is in use\n";
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
-function nameOf({ name, cookie, inum }: Pick<NamespacePorts, "name" | "cookie" | "inum">): string {
+function netnsText({
+  name,
+  cookie,
+  inum,
+}: Pick<NamespacePorts, "name" | "cookie" | "inum">): string {
   return printable(name ?? `network namespace ${cookie ?? inum}`);
 }
 
@@ -48,7 +53,7 @@ function namespaceLines(one: NamespacePorts, paint: Paint): string[] {
     return part >= 0.8 ? paint("red", text) : text;
   };
   return [
-    `${paint("bold", nameOf(one))}: ports ${range.low}-${range.high}`,
+    `${paint("bold", netnsText(one))}: ports ${range.low}-${range.high}`,
     `  in use by TCP ${use(inUse.tcp)}, by UDP ${use(inUse.udp)}`,
     ...table(
       ["PORTS", "HOLDER"],

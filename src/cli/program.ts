@@ -13,6 +13,7 @@ Examples:
   tuplewatch check                             what this kernel permits, and why not more
   tuplewatch run                               serve on 127.0.0.1:5961
   tuplewatch run --listen '[::]:5961' --web-config /etc/tuplewatch/web.yaml
+  tuplewatch run --listen unix:/run/tuplewatch/tuplewatch.sock --listen 127.0.0.1:5961=metrics
   tuplewatch run --config /etc/tuplewatch.yaml
   tuplewatch tail --type finding               follow what is diagnosed
   tuplewatch findings                          what is wrong now, and what to do
@@ -24,7 +25,8 @@ const SETTINGS_HELP = `
 Each setting is also a variable (--journal-bytes: TUPLEWATCH_JOURNAL_BYTES) and a key of the
 file (journal_bytes). A flag wins over a variable, a variable over the file.
 
-Signals: SIGTERM and SIGINT end the streams and stop; a second one stops at once.
+Signals: SIGTERM, SIGINT and SIGQUIT end the streams and stop; a second one stops at once. SIGHUP reads the
+settings again and says which of those that changed need a restart; from a terminal it stops, too.
 Exit status: 0 stopped by a signal, 1 failure, 2 wrong usage or settings.
 `;
 

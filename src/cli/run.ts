@@ -1,32 +1,38 @@
 import type { Logger } from "pino";
+import type { Settings } from "../channel/answers.ts";
 import { loadConfig } from "../config/load.ts";
-import type { DaemonConfig } from "../config/options.ts";
-import { type Daemon, startDaemon } from "../daemon.ts";
-import { createLogger } from "../logger.ts";
-import { accessWarnings } from "../serve/access/access.ts";
-import { AccessSource } from "../serve/access/access-source.ts";
-import { ListenError } from "../serve/listen.ts";
-import { handedOverSocket } from "../supervise/handed-over.ts";
-import { ServiceManager } from "../supervise/service-manager.ts";
+import type { Config, DaemonConfig } from "../config/options.ts";
+import { createLog, type Log } from "../daemon/log/logger.ts";
+import { Reload } from "../daemon/reload.ts";
+import { SdNotify } from "../daemon/systemd/sd-notify.ts";
+import { activatedSockets } from "../daemon/systemd/socket-activation.ts";
+import type { DaemonProcess } from "../daemon/watch/daemon-process.ts";
+import { accessWarnings } from "../http/access/access.ts";
+import { AccessSource } from "../http/access/access-source.ts";
+import { ListenError } from "../http/listen/open.ts";
 import type { Flags } from "./flags.ts";
-
-/** After the first signal the process is gone within this time, whatever still runs. */
-const STOP_LIMIT_MS = 5000;
+import { reloadOnHangup, stopOnSignals } from "./signals.ts";
 
 const FAILURE = 1;
 
 /** `tuplewatch run`: returns when the daemon serves; signals end the process. */
 export async function run(flags: Flags): Promise<void> {
-  const config = settings(flags);
-  const logger = await createLogger(config);
-  dieLoudly(logger);
-  const manager = ServiceManager.find(process.env);
+  const read = () => readConfig(flags);
+  const loaded = read();
+  const config = toDaemon(loaded);
+  const log = await createLog(config);
+  const { logger } = log;
+  exitOnUncaught(logger);
+  const manager = SdNotify.find(process.env);
   const access = openAccess(config, logger);
-  const starting = start(config, logger, access);
+  const starting = start(config, log, access);
   stopOnSignals(starting, logger, manager);
   try {
     const daemon = await starting;
-    manager?.ready(() => daemon.summary());
+    await daemon.served;
+    const adjust = (settings: Settings) => daemon.adjust(settings);
+    reloadOnHangup(new Reload({ logger, access, adjust }, loaded, read));
+    manager?.ready(daemon);
   } catch (error) {
     const expected = isForTheUser(error);
     logger.fatal(expected ? {} : { err: error }, expected ? error.message : "cannot start");
@@ -35,17 +41,17 @@ export async function run(flags: Flags): Promise<void> {
 }
 
 /** The kernel side is loaded only here: no other command needs it. */
-async function start(config: DaemonConfig, logger: Logger, access: AccessSource): Promise<Daemon> {
-  const { Watch } = await import("../watch.ts");
-  const { dropPrivileges } = await import("../kernel/privileges.ts");
-  const { keepCapabilities, user } = config;
-  return startDaemon(
+async function start(config: DaemonConfig, log: Log, access: AccessSource): Promise<DaemonProcess> {
+  const { DaemonProcess } = await import("../daemon/watch/daemon-process.ts");
+  return DaemonProcess.start({
     config,
-    logger,
+    log,
     access,
-    (context) => new Watch(context),
-    () => dropPrivileges(keepCapabilities, user),
-  );
+    onFailure: (reason) => {
+      log.logger.fatal(reason);
+      process.exit(FAILURE);
+    },
+  });
 }
 
 /** Errors that speak for themselves, without a stack. */
@@ -54,11 +60,16 @@ function isForTheUser(error: unknown): error is Error {
   return error instanceof ListenError || (error instanceof Error && names.includes(error.name));
 }
 
-function settings({ configFile, ...flags }: Flags): DaemonConfig {
-  const environment = process.env;
+function readConfig({ configFile, ...flags }: Flags): Config {
   const file = configFile === undefined ? {} : { configFile };
-  const { listen, ...config } = loadConfig({ flags, environment, ...file });
-  return { ...config, listen: listen.kind === "systemd" ? handedOverSocket(environment) : listen };
+  return loadConfig({ flags, environment: process.env, ...file });
+}
+
+function toDaemon({ listen, ...config }: Config): DaemonConfig {
+  const listeners = listen.flatMap((one) =>
+    one.kind === "systemd" ? activatedSockets(process.env, one.scope) : [one],
+  );
+  return { ...config, listen: listeners };
 }
 
 function openAccess(config: DaemonConfig, logger: Logger): AccessSource {
@@ -68,42 +79,11 @@ function openAccess(config: DaemonConfig, logger: Logger): AccessSource {
 }
 
 /** Supervisors restart a daemon that is gone, not one that limps. */
-function dieLoudly(logger: Logger): void {
+function exitOnUncaught(logger: Logger): void {
   for (const event of ["uncaughtException", "unhandledRejection"] as const) {
     process.on(event, (error: unknown) => {
       logger.fatal({ err: error }, event);
       process.exit(FAILURE);
     });
   }
-}
-
-function stopOnSignals(
-  starting: Promise<Daemon>,
-  logger: Logger,
-  manager: ServiceManager | undefined,
-): void {
-  let stopping = false;
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping) {
-      logger.warn({ signal }, "second signal: stopping at once");
-      process.exit(FAILURE);
-    }
-    stopping = true;
-    logger.info({ signal }, "stopping");
-    manager?.stopping();
-    void stop(starting, logger);
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
-}
-
-async function stop(starting: Promise<Daemon>, logger: Logger): Promise<void> {
-  setTimeout(() => {
-    logger.error({ limitMs: STOP_LIMIT_MS }, "not stopped in time");
-    process.exit(FAILURE);
-  }, STOP_LIMIT_MS).unref();
-  const daemon = await starting;
-  await daemon.stop();
-  logger.info("stopped");
-  process.exit(0);
 }

@@ -1,4 +1,5 @@
-import type { ProbeStatus, Status } from "../serve/status.schema.ts";
+import type { ProbeStatus, Status } from "../http/openapi/status.schema.ts";
+import { printable } from "../util/text.ts";
 import { Api, type Target } from "./api.ts";
 import { columns, type Paint, painter, wantsColour } from "./style.ts";
 
@@ -23,11 +24,14 @@ function asText(body: Status, paint: Paint): string {
     `journal: ${journal.events} events, seq ${journal.oldest_seq} to ${journal.next_seq - 1}; ` +
       `${clients} stream${clients === 1 ? "" : "s"}`,
   ];
+  for (const { probe, reason } of ready.blind ?? []) {
+    lines.push(paint("yellow", printable(`${probe} is blind: ${reason}`)));
+  }
   if (kernel === null) return `${lines.join("\n")}\n`;
   lines.push(`kernel ${kernel.release}`, "");
   lines.push(...columns([HEAD, ...kernel.probes.map(row)]));
-  for (const { probe, passed_over: passedOver } of kernel.probes) {
-    for (const { backend, reason } of passedOver) {
+  for (const { probe, passed_over: rejected } of kernel.probes) {
+    for (const { backend, reason } of rejected) {
       lines.push(paint("dim", `${probe}: not ${backend}: ${reason}`));
     }
   }

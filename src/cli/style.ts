@@ -1,9 +1,9 @@
+import type { Colour } from "../events/line.ts";
+
 /** Colour on a terminal only, and never against NO_COLOR (no-color.org). */
 export function wantsColour(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
   return stream.isTTY === true && !environment.NO_COLOR;
 }
-
-export type Colour = "bold" | "cyan" | "dim" | "green" | "red" | "yellow";
 
 export type Paint = (colour: Colour, text: string) => string;
 
@@ -19,12 +19,6 @@ const CODES: Readonly<Record<Colour, number>> = {
 
 export function painter(colour: boolean): Paint {
   return colour ? (name, text) => `\u001b[${CODES[name]}m${text}\u001b[0m` : (_name, text) => text;
-}
-
-/** Texts come from other people's processes: none may move a terminal's cursor. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is removed
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "\ufffd");
 }
 
 /** Rows with columns padded to one width; the last column is left as it is. */

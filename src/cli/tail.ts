@@ -1,9 +1,11 @@
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { TuplewatchEvent } from "../pipeline/batch.ts";
+import type { TuplewatchEvent } from "../events/event.ts";
+import { describe, who } from "../events/line.ts";
+import type { Status } from "../http/openapi/status.schema.ts";
+import { printable } from "../util/text.ts";
 import { Api, ApiError, type Target } from "./api.ts";
-import { describe, who } from "./describe.ts";
-import { type Paint, painter, printable, wantsColour } from "./style.ts";
+import { type Paint, painter, wantsColour } from "./style.ts";
 
 export interface TailOptions {
   readonly target: Target;
@@ -15,6 +17,8 @@ export interface TailOptions {
   readonly json: boolean;
 }
 
+const BUSY = 503;
+
 /** A daemon that restarts is back by then, mostly. */
 const RETRY_MS = 1000;
 
@@ -23,10 +27,20 @@ export async function tail(options: TailOptions): Promise<void> {
   const api = new Api(options.target);
   const paint = painter(wantsColour(process.stdout, process.env));
   const place = { since: options.since, left: options.limit };
+  await tellBlind(api);
   await stream(api, options, place, paint);
   while (options.follow && place.left !== 0) {
     process.stderr.write("tuplewatch: the stream has ended; connecting again\n");
     await reconnect(api, options, place, paint);
+  }
+}
+
+/** Later ones tell of themselves by a `gap`; what is not attached is for `status` to tell. */
+async function tellBlind(api: Api): Promise<void> {
+  const { ready } = await api.getJson<Status>("/status");
+  for (const { probe, cause, reason } of ready.blind ?? []) {
+    if (cause === "not_attached") continue;
+    process.stderr.write(`tuplewatch: ${probe} is blind: ${printable(reason)}\n`);
   }
 }
 
@@ -41,8 +55,8 @@ async function reconnect(api: Api, options: TailOptions, place: Place, paint: Pa
     try {
       return await stream(api, options, place, paint);
     } catch (error) {
-      // Nobody answers yet; an answer that refuses will not change.
-      if (!(error instanceof ApiError) || error.status !== undefined) throw error;
+      // Nobody answers yet, or no stream is free; another answer that refuses will not change.
+      if (!(error instanceof ApiError) || ![undefined, BUSY].includes(error.status)) throw error;
     }
   }
 }

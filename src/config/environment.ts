@@ -1,6 +1,7 @@
-import { suggestion } from "./near.ts";
+import { suggestion } from "../util/closest-name.ts";
+import { quoteIfOdd } from "../util/text.ts";
 import { CONFIG_FILE_VARIABLE, OPTION_NAMES, type OptionName, variableName } from "./options.ts";
-import { type Setting, type Source, shownName } from "./setting.ts";
+import type { Setting, Source } from "./setting.ts";
 
 const PREFIX = "TUPLEWATCH_";
 
@@ -24,7 +25,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Source<OptionNa
     if (name !== undefined) {
       settings.set(name, { text, where: variable });
     } else if (!SERVICE_VARIABLE.test(variable)) {
-      problems.push(`${shownName(variable)}: unknown setting${suggestionFor(variable)}`);
+      problems.push(`${quoteIfOdd(variable)}: unknown setting${suggestionFor(variable)}`);
     }
   }
   return { settings, problems };

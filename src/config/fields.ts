@@ -1,6 +1,6 @@
 import { isScalar, isSeq, type Node } from "yaml";
-import { suggestion } from "./near.ts";
-import { scalarText, withoutTwins, type YamlEntry } from "./yaml.ts";
+import { suggestion } from "../util/closest-name.ts";
+import { scalarText, withoutDuplicateKeys, type YamlEntry } from "./yaml.ts";
 
 /** One key of a section: what its value must be, and the value read. */
 export interface Field<T> {
@@ -16,20 +16,20 @@ export type FieldValues<F extends FieldTable> = {
   readonly [K in keyof F]?: F[K] extends Field<infer T> ? T : never;
 };
 
-/** Reads a section; unknown keys and wrong values go to `problems`. Values are never shown. */
+/** Reads a section; unknown keys and wrong values go to `problems`, where only known keys are shown. */
 export function readFields<F extends FieldTable>(
   fields: F,
   entries: readonly YamlEntry[],
   problems: string[],
 ): FieldValues<F> {
   const values: Record<string, unknown> = {};
-  for (const { key, where, value } of withoutTwins(entries, problems)) {
+  for (const { key, where, value } of withoutDuplicateKeys(entries, problems)) {
     const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
     if (field === undefined) {
       problems.push(`${where}: unknown key${suggestion(key, Object.keys(fields))}`);
     } else if (value !== null && !(isScalar(value) && value.value === null)) {
       const read = field.read(value);
-      if (read === undefined) problems.push(`${where}: expected ${field.expected}`);
+      if (read === undefined) problems.push(`${where}: ${key}: expected ${field.expected}`);
       values[key] = read;
     }
   }
@@ -55,14 +55,14 @@ export const textsField: Field<readonly string[]> = {
 };
 
 /** A word that stands for something else. */
-export function wordField<T>(words: ReadonlyMap<string, T>): Field<T> {
+export function enumField<T>(words: ReadonlyMap<string, T>): Field<T> {
   return {
     expected: `one of ${[...words.keys()].join(", ")}`,
     read: (node) => words.get(scalarText(node) ?? ""),
   };
 }
 
-export function wordsField<T>(words: ReadonlyMap<string, T>): Field<readonly T[]> {
+export function enumsField<T>(words: ReadonlyMap<string, T>): Field<readonly T[]> {
   return {
     expected: `a list of ${[...words.keys()].join(", ")}`,
     read: (node) => {

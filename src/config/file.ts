@@ -1,5 +1,5 @@
 import { isSeq, type Node } from "yaml";
-import { suggestion } from "./near.ts";
+import { suggestion } from "../util/closest-name.ts";
 import { fileKey, OPTION_NAMES, type OptionName } from "./options.ts";
 import type { Setting, Source } from "./setting.ts";
 import {
@@ -7,7 +7,7 @@ import {
   parseYaml,
   readYamlFile,
   scalarText,
-  withoutTwins,
+  withoutDuplicateKeys,
   type YamlFile,
 } from "./yaml.ts";
 
@@ -25,7 +25,7 @@ function settingsOf(file: YamlFile): Source<OptionName> {
   const names = new Map(OPTION_NAMES.map((name) => [fileKey(name), name]));
   const settings = new Map<OptionName, Setting>();
   const problems = [...file.problems];
-  for (const { key, where, value } of withoutTwins(file.entries, problems)) {
+  for (const { key, where, value } of withoutDuplicateKeys(file.entries, problems)) {
     if (problems.length >= MAX_PROBLEMS) break;
     const name = names.get(key);
     const text = valueText(value);

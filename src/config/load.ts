@@ -1,3 +1,4 @@
+import { quote } from "../util/text.ts";
 import { readEnvironment } from "./environment.ts";
 import { readSettingsFile } from "./file.ts";
 import {
@@ -8,7 +9,7 @@ import {
   type OptionName,
   type OptionSpec,
 } from "./options.ts";
-import { type Setting, type Source, shown } from "./setting.ts";
+import type { Setting, Source } from "./setting.ts";
 import { UsageError } from "./usage-error.ts";
 
 export interface ConfigInputs {
@@ -46,9 +47,11 @@ export function defaultConfig(): Config {
   return loadConfig({ flags: { settings: new Map(), problems: [] }, environment: {} });
 }
 
-/** A wrong value is an error even where a stronger source covers it. */
-function check(spec: OptionSpec<unknown>, { text, where }: Setting): string[] {
-  return spec.type.parse(text) === undefined
-    ? [`${where}: invalid value ${shown(text)}, expected ${spec.type.expected}`]
-    : [];
+/** A wrong value is an error even where a stronger source covers it; so is each piece of a list. */
+function check({ type }: OptionSpec<unknown>, { text, where }: Setting): string[] {
+  if (type.parse(text) !== undefined) return [];
+  const wrong = (type.pieces?.(text) ?? []).filter((piece) => type.parse(piece) === undefined);
+  return (wrong.length > 0 ? wrong : [text]).map(
+    (value) => `${where}: invalid value ${quote(value)}, expected ${type.expected}`,
+  );
 }

@@ -1,4 +1,5 @@
-import type { ListenAddress, ValueType } from "./values.ts";
+import { type Listener, listeners } from "./listen-setting.ts";
+import type { ValueType } from "./values.ts";
 import {
   absolutePath,
   choice,
@@ -6,7 +7,6 @@ import {
   filePath,
   hostList,
   integer,
-  listenAddress,
   size,
   userName,
 } from "./values.ts";
@@ -17,6 +17,8 @@ export const PROBE_NAMES = [
   "connect",
   "stale_flow",
 ] as const;
+
+export type ProbeName = (typeof PROBE_NAMES)[number];
 
 export const BACKEND_NAMES = [
   "fentry",
@@ -45,7 +47,7 @@ function option<T>(type: ValueType<T>, fallback: string, help: string): OptionSp
  * `TUPLEWATCH_JOURNAL_BYTES` and the file key `journal_bytes`.
  */
 export const OPTIONS = {
-  listen: option(listenAddress, "127.0.0.1:5961", "Address to serve HTTP on"),
+  listen: option(listeners, "127.0.0.1:5961", "Where to serve HTTP"),
   webConfig: option(
     filePath("none"),
     "none",
@@ -83,7 +85,7 @@ export const OPTIONS = {
     "Limit per probe in the kernel (the rest is counted), 0 for none",
   ),
   ringBytes: option(
-    size(4096, 1024 * MIB, "power_of_two"),
+    size(4096, 512 * MIB, "power_of_two"),
     "1MiB",
     "Ring buffer between kernel and daemon, per probe",
   ),
@@ -108,8 +110,8 @@ export const OPTIONS = {
   user: option(
     userName,
     "auto",
-    "Whom a daemon started as root becomes once all is attached (auto: tuplewatch if there is " +
-      "such a user, else nobody)",
+    "Whom a daemon started as root becomes once all is attached, a user that nobody else has " +
+      "(auto: tuplewatch if there is such a user, else an unused number)",
   ),
   keepCapabilities: option(
     choice(["needed", "none", "all"]),
@@ -136,8 +138,8 @@ export type Config = {
   readonly [K in OptionName]: (typeof OPTIONS)[K] extends OptionSpec<infer T> ? T : never;
 };
 
-/** Those of a daemon, which knows its address. */
-export type DaemonConfig = Omit<Config, "listen"> & { readonly listen: ListenAddress };
+/** Those of a daemon, which knows its addresses. */
+export type DaemonConfig = Omit<Config, "listen"> & { readonly listen: readonly Listener[] };
 
 export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
 

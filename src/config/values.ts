@@ -8,15 +8,9 @@ export interface ValueType<T> {
   readonly expected: string;
   /** Undefined when `text` is not such a value. */
   parse(text: string): T | undefined;
+  /** Of a list that may also be given piece by piece: those pieces, which `parse` takes alone. */
+  pieces?(text: string): readonly string[];
 }
-
-/** `fd`: a socket that is bound to it already. */
-export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly fd?: number }
-  | { readonly kind: "unix"; readonly path: string; readonly fd?: number };
-
-/** As it is written: `systemd` leaves the address to the service manager. */
-export type ListenSetting = ListenAddress | { readonly kind: "systemd" };
 
 const SIZE_UNITS = new Map([
   ["", 1],
@@ -25,9 +19,6 @@ const SIZE_UNITS = new Map([
   ["mib", 1024 ** 2],
   ["gib", 1024 ** 3],
 ]);
-
-/** sun_path holds 108 bytes with its final NUL (unix(7)). */
-const UNIX_PATH_BYTES = 107;
 
 const HOST_NAME = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
 
@@ -126,37 +117,6 @@ export const hostList: ValueType<"any" | "auto" | readonly string[]> = {
   },
 };
 
-export const listenAddress: ValueType<ListenSetting> = {
-  placeholder: "HOST:PORT",
-  expected:
-    "HOST:PORT such as 127.0.0.1:5961 or [::1]:5961, unix:/PATH, or systemd for the socket that " +
-    "the service manager hands over",
-  parse: (text) => {
-    if (text === "systemd") return { kind: "systemd" };
-    if (text.startsWith("unix:")) {
-      const path = text.slice("unix:".length);
-      const fits = Buffer.byteLength(path) <= UNIX_PATH_BYTES && !path.includes("\0");
-      return path.startsWith("/") && fits ? { kind: "unix", path } : undefined;
-    }
-    const [, bracketed, plain, digits = ""] =
-      /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d+)$/.exec(text) ?? [];
-    const host = bracketed ?? plain ?? "";
-    const port = wholeNumber(digits, 0, 65535);
-    const hostIsValid = bracketed === undefined ? isHost(host) : isIP(host) === 6;
-    return hostIsValid && port !== undefined ? { kind: "tcp", host, port } : undefined;
-  },
-};
-
-/** The address as it is written in `--listen`. */
-export function formatListen(address: ListenSetting): string {
-  if (address.kind === "systemd") return "systemd";
-  if (address.kind === "unix") {
-    return `unix:${address.path}`;
-  }
-  const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host;
-  return `${host}:${address.port}`;
-}
-
 export function formatSize(bytes: number): string {
   for (const [factor, unit] of [
     [1024 ** 3, "GiB"],
@@ -177,6 +137,6 @@ export function wholeNumber(text: string, min: number, max: number): number | un
 }
 
 /** What looks like an IPv4 address must be one: 127.0.0.256 is no host name. */
-function isHost(host: string): boolean {
+export function isHost(host: string): boolean {
   return isIP(host) === 4 || (host.length <= 253 && HOST_NAME.test(host) && /[a-z]/i.test(host));
 }

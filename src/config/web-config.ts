@@ -1,5 +1,5 @@
+import { suggestion } from "../util/closest-name.ts";
 import { booleanField, type Field, readFields } from "./fields.ts";
-import { suggestion } from "./near.ts";
 import { wholeNumber } from "./values.ts";
 import { readTls, type TlsSettings } from "./web-tls.ts";
 import {
@@ -7,7 +7,7 @@ import {
   parseYaml,
   readYamlFile,
   scalarText,
-  withoutTwins,
+  withoutDuplicateKeys,
   type YamlEntry,
   type YamlFile,
 } from "./yaml.ts";
@@ -32,7 +32,7 @@ export interface WebConfigFile {
 
 const SECRET = { secret: true } as const;
 
-/** Never throws: what is wrong is in `problems`, without the secrets of the file. */
+/** Never throws: what is wrong is in `problems`, by place and without any text of the file. */
 export function readWebConfig(path: string): WebConfigFile {
   return webConfigOf(path, readYamlFile(path, "web configuration file", SECRET));
 }
@@ -47,7 +47,7 @@ const SECTIONS = ["tls_server_config", "http_server_config", "basic_auth_users",
 function webConfigOf(path: string, file: YamlFile): WebConfigFile {
   const problems = [...file.problems];
   const sections = new Map<string, YamlEntry>();
-  for (const entry of withoutTwins(file.entries, problems)) {
+  for (const entry of withoutDuplicateKeys(file.entries, problems)) {
     if (SECTIONS.includes(entry.key)) sections.set(entry.key, entry);
     else problems.push(`${entry.where}: unknown key${suggestion(entry.key, SECTIONS)}`);
   }
@@ -55,13 +55,13 @@ function webConfigOf(path: string, file: YamlFile): WebConfigFile {
     const section = sections.get(key);
     const entries = section?.entries();
     if (section !== undefined && entries === undefined && scalarText(section.value) !== undefined) {
-      problems.push(`${section.where}: expected "key: value" lines`);
+      problems.push(`${section.where}: ${key}: expected "key: value" lines`);
     }
     return entries ?? [];
   };
   const tlsSection = entriesIn("tls_server_config");
   const where = sections.get("tls_server_config")?.where ?? path;
-  const tls = readTls(path, where, tlsSection, problems);
+  const tls = readTls(path, `${where}: tls_server_config`, tlsSection, problems);
   const users = readUsers(entriesIn("basic_auth_users"), problems);
   const headers = readHeaders(entriesIn("http_server_config"), problems);
   const rateLimit = readRateLimit(entriesIn("rate_limit"), problems);
@@ -77,7 +77,7 @@ const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 
 function readUsers(entries: readonly YamlEntry[], problems: string[]): Map<string, string> {
   const users = new Map<string, string>();
-  for (const { key, where, value } of withoutTwins(entries, problems)) {
+  for (const { key, where, value } of withoutDuplicateKeys(entries, problems)) {
     const hash = scalarText(value) ?? "";
     const cost = Number(BCRYPT.exec(hash)?.[1]);
     if (cost >= 4 && cost <= MAX_BCRYPT_COST && !key.includes(":")) users.set(key, hash);
@@ -159,6 +159,7 @@ function readRateLimit(
   const { interval = 0, burst } = readFields(RATE_LIMIT, entries, problems);
   if (interval === 0) return undefined;
   const [first] = entries;
-  if (burst === undefined && first !== undefined) problems.push(`${first.where}: needs burst too`);
+  if (burst === undefined && first !== undefined)
+    problems.push(`${first.where}: rate_limit: needs burst too`);
   return burst === undefined ? undefined : { intervalMs: interval, burst };
 }

@@ -2,20 +2,20 @@ import { dirname, resolve } from "node:path";
 import type { SecureVersion } from "node:tls";
 import {
   booleanField,
+  enumField,
+  enumsField,
   type FieldValues,
   readFields,
   textField,
   textsField,
-  wordField,
-  wordsField,
 } from "./fields.ts";
 import {
   CIPHER_SUITES,
-  CLIENT_AUTH_WORDS,
+  CLIENT_AUTH_NAMES,
   type ClientAuthType,
   CURVES,
   TLS_VERSIONS,
-} from "./tls-words.ts";
+} from "./tls-names.ts";
 import type { YamlEntry } from "./yaml.ts";
 
 /** PEM text, or the absolute path of a file that holds it. */
@@ -42,12 +42,12 @@ const FIELDS = {
   cert_file: textField,
   key_file: textField,
   client_ca_file: textField,
-  client_auth_type: wordField(CLIENT_AUTH_WORDS),
+  client_auth_type: enumField(CLIENT_AUTH_NAMES),
   client_allowed_sans: textsField,
-  min_version: wordField(TLS_VERSIONS),
-  max_version: wordField(TLS_VERSIONS),
-  cipher_suites: wordsField(CIPHER_SUITES),
-  curve_preferences: wordsField(CURVES),
+  min_version: enumField(TLS_VERSIONS),
+  max_version: enumField(TLS_VERSIONS),
+  cipher_suites: enumsField(CIPHER_SUITES),
+  curve_preferences: enumsField(CURVES),
   prefer_server_cipher_suites: booleanField,
 };
 

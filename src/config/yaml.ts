@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from "yaml";
-import { reasonOf } from "../errno.ts";
-import { oneLine, shownName } from "./setting.ts";
+import { reasonOf } from "../util/errno.ts";
+import { oneLine, quoteIfOdd } from "../util/text.ts";
 
 /** Files of settings are a few lines; anything larger is the wrong file. */
 const MAX_FILE_BYTES = 64 * 1024;
@@ -12,7 +12,7 @@ export const MAX_PROBLEMS = 20;
 /** One `key: value` of a mapping. */
 export interface YamlEntry {
   readonly key: string;
-  /** `FILE:LINE: KEY`, with the keys around it: `web.yaml:3: tls_server_config.cert_file`. */
+  /** `FILE:LINE: KEY`, with the keys around it: `a.yaml:3: outer.inner`; `FILE:LINE:COLUMN` of a secret. */
   readonly where: string;
   readonly value: Node | null;
   /** What is in the value; undefined if it is no mapping. */
@@ -26,7 +26,10 @@ export interface YamlFile {
 }
 
 export interface YamlOptions {
-  /** The file holds secrets: messages of the parser, which may quote it, are not passed on. */
+  /**
+   * The file holds secrets, perhaps where a key or a path should be: nothing of it may be in
+   * messages, which name the place instead. Those of the parser may quote it and are not passed on.
+   */
   readonly secret?: boolean;
 }
 
@@ -52,10 +55,14 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
   // Its own search for keys that are there twice compares each with each.
   const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false };
   const document = parseDocument(text, options);
-  const lineOf = (offset: number) => `${path}:${lines.linePos(offset).line}`;
+  const placeOf = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return secret ? `${path}:${line}:${col}` : `${path}:${line}`;
+  };
+  const naming = { placeOf, showsKeys: !secret };
   if (document.errors.length > 0) {
     const problems = document.errors.slice(0, MAX_PROBLEMS).map(({ pos, code, message }) => {
-      return `${lineOf(pos[0])}: ${secret ? `not valid YAML (${code})` : oneLine(message)}`;
+      return `${placeOf(pos[0])}: ${secret ? `not valid YAML (${code})` : oneLine(message)}`;
     });
     return { entries: [], problems };
   }
@@ -63,9 +70,9 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
   if (root === null || (isScalar(root) && root.value === null)) {
     return { entries: [], problems: [] };
   }
-  const entries = entriesOf(root, lineOf, "");
+  const entries = entriesOf(root, naming, "");
   return entries === undefined
-    ? failed(`${lineOf(root.range?.[0] ?? 0)}: expected "key: value" lines`)
+    ? failed(`${placeOf(root.range?.[0] ?? 0)}: expected "key: value" lines`)
     : { entries, problems: [] };
 }
 
@@ -78,7 +85,10 @@ export function scalarText(node: unknown): string | undefined {
 }
 
 /** The entries whose keys are there once; of the others all but the first go to `problems`. */
-export function withoutTwins(entries: readonly YamlEntry[], problems: string[]): YamlEntry[] {
+export function withoutDuplicateKeys(
+  entries: readonly YamlEntry[],
+  problems: string[],
+): YamlEntry[] {
   const seen = new Set<string>();
   return entries.filter(({ key, where }) => {
     const isTwin = seen.has(key);
@@ -88,20 +98,21 @@ export function withoutTwins(entries: readonly YamlEntry[], problems: string[]):
   });
 }
 
-function entriesOf(
-  node: Node | null,
-  lineOf: (offset: number) => string,
-  parents: string,
-): YamlEntry[] | undefined {
+interface Naming {
+  readonly placeOf: (offset: number) => string;
+  readonly showsKeys: boolean;
+}
+
+function entriesOf(node: Node | null, naming: Naming, parents: string): YamlEntry[] | undefined {
   if (!isMap(node)) return undefined;
   return (node.items as Pair<Node, Node | null>[]).map(({ key, value }) => {
     const name = isScalar(key) ? String(key.value) : String(key);
-    const where = `${lineOf(key.range?.[0] ?? 0)}: ${parents}${shownName(name)}`;
+    const place = naming.placeOf(key.range?.[0] ?? 0);
     return {
       key: name,
-      where,
+      where: naming.showsKeys ? `${place}: ${parents}${quoteIfOdd(name)}` : place,
       value,
-      entries: () => entriesOf(value, lineOf, `${parents}${shownName(name)}.`),
+      entries: () => entriesOf(value, naming, `${parents}${quoteIfOdd(name)}.`),
     };
   });
 }

@@ -5,9 +5,10 @@
  * Rule: conntrack_insert_failed with cause `table_full` and verdict `dropped`.
  */
 import { type Detector, type Environment, NOTHING } from "./detector.ts";
-import type { Diagnosis, Observation, Observed } from "./finding.ts";
+import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
+import { CONNTRACK_SYSCTL, netnsKey, ownerOf, plural, tupleText } from "./format.ts";
 import { type InsertFailedObserved, isType, timeMs } from "./observed.ts";
-import { CONNTRACK_SYSCTL, netnsKey, ownerOf, plural, tupleText } from "./words.ts";
+import { advice, remedyHere, remedyIn } from "./remedy.ts";
 
 type Table = ReturnType<Environment["conntrackTable"]>;
 
@@ -55,7 +56,11 @@ function refusal(event: InsertFailedObserved, table: Table): Observation {
   };
 }
 
-function describe({ count }: Observed, event: InsertFailedObserved, table: Table): Diagnosis {
+function describe(
+  { count, place }: Observed,
+  event: InsertFailedObserved,
+  table: Table,
+): Diagnosis {
   const inferred = event.inferred?.includes("cause") === true;
   const limit = table === undefined ? "" : ` (nf_conntrack_max is ${table.limit})`;
   return {
@@ -69,22 +74,25 @@ function describe({ count }: Observed, event: InsertFailedObserved, table: Table
       "no entry could be dropped early, so the first packet of each new flow is lost: connections " +
       "time out and datagrams vanish, while flows that exist go on.",
     remedies: [
-      ...enlarge(table),
-      {
-        summary: "See what fills it, and shorten the life of entries that are of no use any more.",
-        commands: [
-          "conntrack -L 2>/dev/null | awk '{print $1, $4}' | sort | uniq -c | sort -rn | head",
-          "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_time_wait=30",
-          "sysctl -w net.netfilter.nf_conntrack_udp_timeout=10",
-        ],
-      },
-      {
-        summary: "Keep flows that need neither NAT nor state out of the table.",
-        commands: [
-          `iptables -t raw -I PREROUTING -p ${event.protocol} --dport ` +
-            `${event.original.dst.port} -j CT --notrack`,
-        ],
-      },
+      remedyIn(place, "See what fills it: protocol and state of the entries.", [
+        ["conntrack", "-L"],
+        ["awk", '{ print $1, $1 == "tcp" ? $4 : "" }'],
+        ["sort"],
+        ["uniq", "-c"],
+        ["sort", "-rn"],
+        ["head"],
+      ]),
+      enlarge(table),
+      remedyIn(
+        place,
+        "Shorten the life of entries that are of no use any more.",
+        ["sysctl", "-w", "net.netfilter.nf_conntrack_tcp_timeout_time_wait=30"],
+        ["sysctl", "-w", "net.netfilter.nf_conntrack_udp_timeout=10"],
+      ),
+      advice(
+        "Keep flows that need neither NAT nor state out of the table: `notrack` in nftables, " +
+          "`-j CT --notrack` in iptables, for both directions.",
+      ),
     ],
     references: [CONNTRACK_SYSCTL],
     confidence: {
@@ -96,17 +104,16 @@ function describe({ count }: Observed, event: InsertFailedObserved, table: Table
   };
 }
 
-function enlarge(table: Table): Diagnosis["remedies"] {
-  const limit = table?.limit;
-  if (limit === undefined) {
-    return [{ summary: "Enlarge the table.", commands: ["sysctl net.netfilter.nf_conntrack_max"] }];
+/** One limit for the table of each namespace, which the initial one sets (nf_conntrack_standalone.c). */
+function enlarge(table: Table): Remedy {
+  if (table === undefined) {
+    return remedyHere("Enlarge the table.", ["sysctl", "net.netfilter.nf_conntrack_max"]);
   }
-  const wanted = 2 * limit;
+  const wanted = 2 * table.limit;
   const mib = Math.ceil((wanted * ENTRY_BYTES) / MIB);
-  return [
-    {
-      summary: `Enlarge the table; ${wanted} entries need some ${mib} MiB at most.`,
-      commands: [`sysctl -w net.netfilter.nf_conntrack_max=${wanted}`],
-    },
-  ];
+  return remedyHere(`Enlarge the table; ${wanted} entries need some ${mib} MiB at most.`, [
+    "sysctl",
+    "-w",
+    `net.netfilter.nf_conntrack_max=${wanted}`,
+  ]);
 }

@@ -1,12 +1,18 @@
-import { CensusDesk } from "./census-desk.ts";
-import type { Detector, Environment, PortCensus, Step } from "./detector.ts";
+import type { CloseReason, FindingKind } from "../events/finding-kinds.ts";
+import type { QueryPorts } from "../ports/query.ts";
+import type { Detector, Environment, Step } from "./detector.ts";
 import { createDetectors } from "./detectors.ts";
-import type { CloseReason, FindingJson, FindingKind, Observation } from "./finding.ts";
+import type { FindingClock, FindingJson, Observation } from "./finding.ts";
 import type { ObservedEvent } from "./observed.ts";
 import { OpenFinding } from "./open-finding.ts";
+import { PortQueryQueue } from "./port-query-queue.ts";
+import { isSameShare, leastWorthKeeping } from "./room.ts";
 
 export const MAX_ACTIVE = 256;
 export const MAX_CLOSED = 256;
+
+/** Of one user, of root in one cgroup: what else they cause takes the place of their own. */
+export const MAX_SHARE = MAX_ACTIVE / 2;
 
 const TICK_MS = 250;
 
@@ -28,35 +34,34 @@ export interface EngineOptions {
   readonly quietMs: number;
   readonly environment: Environment;
   /** Without one, findings do not say who holds ports. */
-  readonly census?: PortCensus;
-  /** Time since 1970, ms. */
-  readonly nowMs?: () => number;
+  readonly queryPorts?: QueryPorts;
+  readonly clock: FindingClock;
   readonly detectors?: readonly Detector[];
 }
 
 /** Turns events into findings: merges what belongs together, and closes what is over. */
 export class FindingEngine {
   readonly #options: EngineOptions;
-  readonly #nowMs: () => number;
+  #quietMs: number;
   readonly #detectors: readonly Detector[];
-  readonly #desk: CensusDesk;
+  readonly #portQueries: PortQueryQueue;
   /** Least recently observed first. */
   readonly #active = new Map<string, OpenFinding>();
   readonly #closed: OpenFinding[] = [];
   readonly #opened = new Map<FindingKind, number>();
   #evicted = 0;
+  #refused = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#nowMs = options.nowMs ?? Date.now;
+    this.#quietMs = options.quietMs;
     this.#detectors = options.detectors ?? createDetectors(options.environment);
-    this.#desk = new CensusDesk(options.sink, (observations) => this.#observeAll(observations));
-    this.#desk.census = options.census;
-  }
-
-  set census(census: PortCensus) {
-    this.#desk.census = census;
+    this.#portQueries = new PortQueryQueue(
+      options.sink,
+      (observations) => this.#observeAll(observations),
+      options.queryPorts,
+    );
   }
 
   start(): void {
@@ -78,14 +83,24 @@ export class FindingEngine {
 
   /** Tells changes and closes what has become quiet; `start` has it called a few times a second. */
   tick(): void {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#options.clock.nowMs();
     for (const detector of this.#detectors) {
-      for (const question of detector.tick?.(nowMs) ?? []) this.#desk.ask(detector, question);
+      for (const query of detector.tick?.(nowMs) ?? []) this.#portQueries.enqueue(detector, query);
     }
     for (const finding of [...this.#active.values()]) {
-      if (nowMs - finding.lastObservedMs >= this.#options.quietMs) this.#close(finding, "quiet");
+      if (nowMs - finding.lastObservedMs >= this.#quietMs) this.#close(finding, "quiet");
       else if (finding.notable && nowMs - finding.emittedAtMs >= EMIT_MS) this.#emit(finding);
     }
+  }
+
+  /** As `quietMs` of the options, for open findings, too. */
+  setQuietMs(quietMs: number): void {
+    this.#quietMs = quietMs;
+  }
+
+  /** The wall clock was set: what was told as its time is another time now. */
+  shiftTimes(byMs: number): void {
+    for (const finding of [...this.#active.values(), ...this.#closed]) finding.shiftTimes(byMs);
   }
 
   /** Active ones, newest first, then closed ones, last closed first. */
@@ -98,6 +113,10 @@ export class FindingEngine {
     return [...this.#active.values()].map((finding) => finding.toJson());
   }
 
+  get activeCount(): number {
+    return this.#active.size;
+  }
+
   /** Since the start. */
   opened(kind: FindingKind): number {
     return this.#opened.get(kind) ?? 0;
@@ -108,12 +127,22 @@ export class FindingEngine {
     return this.#evicted;
   }
 
+  /** Findings that were not opened, because all others were worth more. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Counts of local ports that findings did without, because too many were wanted at once. */
+  get droppedPortQueries(): number {
+    return this.#portQueries.dropped;
+  }
+
   /** A detector that fails must not cost the event its place in the journal. */
   #run(detector: Detector, step: () => Step): void {
     try {
-      const { observations, question } = step();
+      const { observations, portQuery } = step();
       this.#observeAll(observations ?? []);
-      if (question !== undefined) this.#desk.ask(detector, question);
+      if (portQuery !== undefined) this.#portQueries.enqueue(detector, portQuery);
     } catch (error) {
       this.#options.sink.failed("conclude from an event", error);
     }
@@ -128,8 +157,9 @@ export class FindingEngine {
     const known = this.#active.get(id);
     if (known === undefined && !observation.opens) return;
     const finding = known ?? this.#open(observation);
-    finding.add(observation);
-    finding.lastObservedMs = this.#nowMs();
+    if (finding === undefined) return;
+    known?.add(observation);
+    finding.lastObservedMs = this.#options.clock.nowMs();
     this.#active.delete(id);
     this.#active.set(id, finding);
     if (observation.replaces !== undefined) this.#replace(finding, observation.replaces);
@@ -138,15 +168,31 @@ export class FindingEngine {
     this.#options.sink.opened(finding.toJson());
   }
 
-  #open(observation: Observation): OpenFinding {
-    const [oldest] = this.#active.values();
-    if (this.#active.size >= MAX_ACTIVE && oldest !== undefined) {
-      this.#evicted++;
-      this.#close(oldest, "evicted");
-    }
+  #open(observation: Observation): OpenFinding | undefined {
     const number = this.opened(observation.kind) + 1;
+    const id = `${observation.kind}-${number}`;
+    const finding = new OpenFinding(id, observation, this.#options.environment.locateNetns);
+    finding.add(observation);
+    if (!this.#makeRoom(finding, observation)) {
+      this.#refused++;
+      return undefined;
+    }
     this.#opened.set(observation.kind, number);
-    return new OpenFinding(`${observation.kind}-${number}`, observation);
+    return finding;
+  }
+
+  /** False: the new one is worth least itself. */
+  #makeRoom(finding: OpenFinding, { replaces }: Observation): boolean {
+    if (replaces !== undefined && this.#active.has(`${replaces.kind} ${replaces.key}`)) return true;
+    const active = [...this.#active.values()];
+    const own = active.filter(({ principal }) => isSameShare(principal, finding.principal));
+    if (own.length < MAX_SHARE && active.length < MAX_ACTIVE) return true;
+    const rivals = own.length < MAX_SHARE ? active : own;
+    const least = leastWorthKeeping([...rivals, finding]);
+    if (least === undefined || least === finding) return false;
+    this.#evicted++;
+    this.#close(least, "evicted");
+    return true;
   }
 
   /** The same evidence is never in two findings: what is replaced is not kept. */
@@ -159,16 +205,17 @@ export class FindingEngine {
 
   #close(finding: OpenFinding, reason: CloseReason, replacedBy?: string): void {
     this.#active.delete(`${finding.kind} ${finding.key}`);
-    finding.close(reason, this.#nowMs(), replacedBy);
+    finding.close(reason, this.#options.clock, replacedBy);
     this.#emit(finding);
     this.#options.sink.closed(finding.toJson());
     if (reason === "replaced") return;
     this.#closed.push(finding);
-    if (this.#closed.length > MAX_CLOSED) this.#closed.shift();
+    const least = this.#closed.length > MAX_CLOSED ? leastWorthKeeping(this.#closed) : undefined;
+    if (least !== undefined) this.#closed.splice(this.#closed.indexOf(least), 1);
   }
 
   #emit(finding: OpenFinding): void {
-    finding.noteEmitted(this.#nowMs());
+    finding.noteEmitted(this.#options.clock.nowMs());
     this.#options.sink.emit(finding.toJson());
   }
 }

@@ -1,42 +1,40 @@
-import type { NetnsName } from "../probes/fields.schema.ts";
-import type { Consequence, Diagnosis, FindingTuple, Party } from "./finding.schema.ts";
+import type { NetnsName, Owner } from "../events/fields.schema.ts";
+import type {
+  Consequence,
+  DiagnosisJson,
+  FindingTuple,
+  Party,
+  RemedyJson,
+} from "../events/finding.schema.ts";
+import type { FindingKind } from "../events/finding-kinds.ts";
+import type { Command } from "../util/shell.ts";
+import type { NetnsPlace } from "./place.ts";
 
 export type {
   Consequence,
-  Diagnosis,
   FindingJson,
   FindingTuple,
   Party,
-} from "./finding.schema.ts";
+  RemedyJson,
+} from "../events/finding.schema.ts";
 
-/** The one list of kinds: of files in this folder, metrics, and rows of the README. */
-export const FINDING_KINDS = [
-  "four_tuple_collision",
-  "nat_insert_race",
-  "nat_ports_exhausted",
-  "local_port_exhaustion",
-  "port_locked_by_bind",
-  "udp_overshadowing",
-  "stale_conntrack_reuse",
-  "conntrack_table_full",
-] as const;
-export type FindingKind = (typeof FINDING_KINDS)[number];
+export type Reference = DiagnosisJson["references"][number];
 
-/** Worst first. */
-export const SEVERITIES = ["critical", "warning", "info"] as const;
+/** What to do; src/findings/remedy.ts makes them. */
+export interface Remedy extends RemedyJson {
+  readonly commands: readonly Command[];
+}
 
-export const FINDING_STATES = ["active", "closed"] as const;
-export type FindingState = (typeof FINDING_STATES)[number];
+export interface Diagnosis extends DiagnosisJson {
+  readonly remedies: readonly Remedy[];
+}
 
-/** `evicted`: to make room for newer ones. */
-export const CLOSE_REASONS = ["quiet", "replaced", "evicted"] as const;
-export type CloseReason = (typeof CLOSE_REASONS)[number];
-
-export const CONFIDENCE_LEVELS = ["high", "medium", "low"] as const;
-
-export type Reference = Diagnosis["references"][number];
-export type Remedy = Diagnosis["remedies"][number];
-export type Confidence = Diagnosis["confidence"];
+export interface FindingClock {
+  /** Since the machine booted, as events have it. */
+  nowMs(): number;
+  /** Since 1970, of a time since the machine booted. */
+  wallMs(atMs: number): number;
+}
 
 /** What was observed of one finding so far. */
 export interface Observed {
@@ -44,9 +42,10 @@ export interface Observed {
   /** RFC 3339. */
   readonly firstSeen: string;
   readonly lastSeen: string;
-  readonly netns: NetnsName | undefined;
   readonly parties: readonly Party[];
   readonly consequence: Consequence;
+  /** The namespace of the incident, as it can be entered now. */
+  readonly place: NetnsPlace;
 }
 
 /** What an event adds to a finding, or opens one with. */
@@ -63,6 +62,8 @@ export interface Observation {
   /** Seqs of the events it rests on. */
   readonly evidence: readonly number[];
   readonly parties: readonly Party[];
+  /** Whose doing it is, as far as known; by default the first party's. */
+  readonly cause?: Owner;
   readonly tuples: readonly FindingTuple[];
   readonly consequence: Consequence;
   /** Numbers that replace what they were. */

@@ -12,9 +12,20 @@
  *  - nothing was received for more than 60 s before: a peer that restarted or a middlebox that
  *    forgot the connection looks exactly so, and the reset is what RFC 5961 wants then.
  */
-import { LruMap } from "../enrich/lru.ts";
+import { FairLruMap } from "../util/fair-lru.ts";
+import { ShellVariable, type Words } from "../util/shell.ts";
+import { NS_PER_MS } from "../util/units.ts";
 import { type Detector, NOTHING, type Step } from "./detector.ts";
-import type { Diagnosis, Observation, Observed } from "./finding.ts";
+import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
+import {
+  endpointText,
+  isIpv6,
+  netnsKey,
+  ownerOf,
+  plural,
+  processText,
+  secondsOf,
+} from "./format.ts";
 import {
   type ChallengeAckObserved,
   type ChallengeOutcomeObserved,
@@ -23,7 +34,9 @@ import {
   isType,
   timeMs,
 } from "./observed.ts";
-import { endpointText, netnsKey, ownerOf, plural, processText, secondsOf } from "./words.ts";
+import { principalOf } from "./principal.ts";
+import { remedyElsewhere, remedyIn } from "./remedy.ts";
+import { iptablesSourceNat, nftSourceNat } from "./rules.ts";
 
 const KIND = "four_tuple_collision";
 
@@ -54,12 +67,16 @@ interface Challenged {
 
 interface Collision {
   readonly key: string;
+  /** Of the connection that was reset. */
+  readonly place: string;
   readonly atMs: number;
+  /** Another namespace had one on the same tuple: whose newcomer it was does not show. */
+  readonly isShared: boolean;
 }
 
 export function createFourTupleCollision(): Detector {
-  const challenged = new LruMap<string, Challenged>(MAX_CHALLENGED);
-  const collisions = new LruMap<string, Collision>(MAX_COLLISIONS);
+  const challenged = new FairLruMap<string, Challenged>(MAX_CHALLENGED);
+  const collisions = new FairLruMap<string, Collision>(MAX_COLLISIONS);
   return {
     types: ["challenge_ack", "challenge_outcome", "connect"],
     take(event) {
@@ -75,7 +92,7 @@ export function createFourTupleCollision(): Detector {
     const known = challenged.get(id) ?? { first: event, seqs: [], sent: false };
     known.sent ||= event.sent !== false;
     if (known.seqs.length < MAX_SEQS) known.seqs.push(event.seq);
-    challenged.set(id, known);
+    challenged.set(id, known, principalOf(event));
     return NOTHING;
   }
 
@@ -88,18 +105,35 @@ export function createFourTupleCollision(): Detector {
     const idleNs = known.first.idle_ns;
     if (idleNs !== undefined && idleNs > MAX_IDLE_NS) return NOTHING;
     const observation = collision(known, outcome);
-    const tuple = pairText(outcome.peer, outcome.local);
-    collisions.set(tuple, { key: observation.key, atMs: timeMs(outcome) });
+    noteCollision(outcome, observation.key);
     return { observations: [observation] };
   }
 
-  /** The other connection, where both ends are on this machine and no NAT is between them. */
+  function noteCollision(outcome: ChallengeOutcomeObserved, key: string): void {
+    const tuple = pairText(outcome.peer, outcome.local);
+    const place = netnsKey(outcome.netns);
+    const atMs = timeMs(outcome);
+    const before = collisions.get(tuple);
+    const isShared =
+      before !== undefined &&
+      atMs - before.atMs <= NEWCOMER_MS &&
+      (before.isShared || before.place !== place);
+    collisions.set(tuple, { key, place, atMs, isShared }, principalOf(outcome));
+  }
+
+  /**
+   * The other connection, where both ends are on this machine and no NAT is between them: its
+   * connect() began before the reset and went on after it.
+   */
   function newcomer(event: ConnectObserved): Step {
     if (event.protocol !== "tcp" || event.syn_retransmits === 0) return NOTHING;
     const { address, port } = event.local ?? {};
     if (address === undefined || port === undefined) return NOTHING;
     const found = collisions.get(pairText({ address, port }, event.peer));
-    if (found === undefined || timeMs(event) - found.atMs > NEWCOMER_MS) return NOTHING;
+    if (found === undefined || found.isShared) return NOTHING;
+    const endMs = timeMs(event);
+    const isMeanwhile = endMs >= found.atMs && endMs - event.duration_ns / NS_PER_MS <= found.atMs;
+    if (!isMeanwhile || endMs - found.atMs > NEWCOMER_MS) return NOTHING;
     const seconds = secondsOf(event.duration_ns);
     return {
       observations: [
@@ -149,7 +183,7 @@ function collision({ first, seqs }: Challenged, outcome: ChallengeOutcomeObserve
 }
 
 function describe(
-  { count, consequence, parties }: Observed,
+  { count, consequence, parties, place }: Observed,
   { idle_ns: idleNs, local, peer, inferred }: ChallengeAckObserved,
   outcome: ChallengeOutcomeObserved,
 ): Diagnosis {
@@ -168,33 +202,19 @@ function describe(
       "answered the second SYN with a challenge ACK; its sender did not know of the first " +
       "connection and answered with a reset, which ended the first one.",
     remedies: [
-      {
-        summary:
-          "Let one load balancer node serve each target, or hide client addresses from targets " +
+      ...randomPorts(local, peer),
+      remedyElsewhere(
+        "a machine with the AWS CLI",
+        "Let one load balancer node serve each target, or hide client addresses from targets " +
           "(AWS Network Load Balancer).",
-        commands: [
-          "aws elbv2 modify-target-group-attributes --target-group-arn <arn> " +
-            "--attributes Key=load_balancing.cross_zone.enabled,Value=false",
-          "aws elbv2 modify-target-group-attributes --target-group-arn <arn> " +
-            "--attributes Key=preserve_client_ip.enabled,Value=false",
-        ],
-      },
-      {
-        summary:
-          `On the NAT gateway behind ${peer.address}: choose source ports at random, so that two ` +
-          "front ends seldom get the same one; more source addresses make it rarer still.",
-        commands: [
-          `iptables -t nat -I POSTROUTING -p tcp --dport ${local.port} -j MASQUERADE --random-fully`,
-          `nft insert rule ip nat postrouting tcp dport ${local.port} masquerade fully-random`,
-        ],
-      },
-      {
-        summary: "See which segments came: two front ends show as two TTLs or MAC addresses.",
-        commands: [
-          `tcpdump -nevvi any 'host ${peer.address} and port ${local.port} and ` +
-            "tcp[tcpflags] & (tcp-syn|tcp-rst) != 0'",
-        ],
-      },
+        modifyTargetGroup("load_balancing.cross_zone.enabled"),
+        modifyTargetGroup("preserve_client_ip.enabled"),
+      ),
+      remedyIn(
+        place,
+        "See which segments come, 20 of them: two front ends show as two TTLs or MAC addresses.",
+        ["tcpdump", "-l", "-c", "20", "-nevv", "-i", "any", segmentFilter(local, peer)],
+      ),
     ],
     references: [
       {
@@ -208,6 +228,37 @@ function describe(
     ],
     confidence: confidence(idleNs, outcome.delay_ns, inferred !== undefined),
   };
+}
+
+function randomPorts(local: Endpoint, peer: Endpoint): Remedy[] {
+  const rule = { protocol: "tcp", port: local.port, source: peer.address, random: true } as const;
+  const where = `the NAT gateway whose address is ${peer.address}`;
+  return [
+    remedyElsewhere(
+      where,
+      "Choose source ports at random, so that two front ends seldom get the same one; more source " +
+        "addresses make it rarer still. Where the front ends listen on another port than " +
+        `${local.port}, put that.`,
+      nftSourceNat(rule),
+    ),
+    remedyElsewhere(where, "The same with iptables.", iptablesSourceNat(rule)),
+  ];
+}
+
+function modifyTargetGroup(attribute: string): Words {
+  return [
+    ...(["aws", "elbv2", "modify-target-group-attributes"] as const),
+    ...["--target-group-arn", new ShellVariable("TARGET_GROUP_ARN")],
+    ...["--attributes", `Key=${attribute},Value=false`],
+  ];
+}
+
+/** SYN and RST; `tcp[]` knows IPv4 alone (pcap-filter(7)), over IPv6 the flags are byte 13 after 40. */
+function segmentFilter(local: Endpoint, peer: Endpoint): string {
+  const flags = isIpv6(peer.address)
+    ? "ip6[53] & 6 != 0"
+    : "tcp[tcpflags] & (tcp-syn|tcp-rst) != 0";
+  return `host ${peer.address} and tcp port ${local.port} and ${flags}`;
 }
 
 function confidence(

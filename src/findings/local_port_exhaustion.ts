@@ -6,35 +6,23 @@
  * Rule: such a result where the kernel was to choose the port, `plain` or `bind_address_no_port`.
  * No finding:
  *  - a fixed port (`bound_port`, `reuseaddr`): EADDRNOTAVAIL is then one taken 4-tuple.
- *  - TCP over IPv6, unless a census finds the range nearly full: EADDRNOTAVAIL is also what a
+ *  - TCP over IPv6, unless a count of ports finds the range nearly full: EADDRNOTAVAIL is also what a
  *    machine without an IPv6 source address gets (ip6_dst_lookup_tail, ipv6_get_saddr).
  */
-import { LruMap } from "../enrich/lru.ts";
-import {
-  type CensusAnswer,
-  type CensusQuestion,
-  type Detector,
-  fill,
-  NOTHING,
-  type Step,
-} from "./detector.ts";
+
+import type { PortQuery, PortQueryResult } from "../ports/query.ts";
+import { FairLruMap } from "../util/fair-lru.ts";
+import { type Detector, NOTHING, type Step, usedRatio } from "./detector.ts";
 import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
+import { endpointText, IP_7, IP_SYSCTL, netnsKey, ownerOf, plural, processText } from "./format.ts";
 import { type ConnectObserved, type Endpoint, isType, timeMs } from "./observed.ts";
-import {
-  endpointText,
-  IP_7,
-  IP_SYSCTL,
-  inNetns,
-  netnsKey,
-  ownerOf,
-  pidOf,
-  plural,
-  processText,
-} from "./words.ts";
+import type { NetnsPlace } from "./place.ts";
+import { principalOf } from "./principal.ts";
+import { advice, remedyIn } from "./remedy.ts";
 
 const KIND = "local_port_exhaustion";
 
-/** Destinations of one namespace that are findings of their own; the others share one. */
+/** Destinations of one user in a namespace that are findings of their own; others share one. */
 const MAX_DESTINATIONS = 4;
 const MAX_PLACES = 256;
 const MAX_PENDING = 64;
@@ -42,11 +30,13 @@ const MAX_PENDING = 64;
 const MAX_HOLDERS = 5;
 
 /** As long as failures go on, who holds the ports is asked this often. */
-const ASK_MS = 10_000;
+const SCAN_MIN_INTERVAL_MS = 10_000;
 
 /** A range is full when a few ports, reserved ones perhaps, are left. */
-export const FULL = 0.9;
-const HALF = 0.5;
+export const FULL_RATIO = 0.9;
+const HALF_RATIO = 0.5;
+
+const WIDEST = { low: 1024, high: 65_535 };
 
 const CHOOSES_PORT = ["plain", "bind_address_no_port"];
 
@@ -55,49 +45,52 @@ interface Place {
   readonly first: ConnectObserved;
   /** Absent where failures towards many destinations are one finding. */
   readonly peer: Endpoint | undefined;
-  askedAtMs: number;
-  answer: CensusAnswer | undefined;
-  /** Failures that only a census can tell from a lack of IPv6. */
+  queriedAtMs: number;
+  ports: PortQueryResult | undefined;
+  /** Failures that only a count of ports can tell from a lack of IPv6. */
   readonly pending: ConnectObserved[];
 }
 
 export function createLocalPortExhaustion(): Detector {
-  const places = new LruMap<string, Place>(MAX_PLACES);
-  const destinations = new LruMap<string, Set<string>>(MAX_PLACES);
-  return { types: ["connect"], take, answer };
+  const places = new FairLruMap<string, Place>(MAX_PLACES);
+  const destinations = new FairLruMap<string, Set<string>>(MAX_PLACES);
+  return { types: ["connect"], take, resolve };
 
   function take(event: Parameters<Detector["take"]>[0]): Step {
     if (!isType(event, "connect") || !isExhaustion(event)) return NOTHING;
     const key = keyOf(event);
     const place = places.get(key) ?? newPlace(event, key);
-    places.set(key, place);
-    const certain = !needsCensus(event) || (place.answer !== undefined && isFull(place.answer));
+    places.set(key, place, principalOf(event));
+    const certain = !needsPortCount(event) || (place.ports !== undefined && isFull(place.ports));
     if (!certain && place.pending.length < MAX_PENDING) place.pending.push(event);
-    const question = ask(key, place, event);
+    const portQuery = queryFor(key, place, event);
     return {
       ...(certain && { observations: [failure(key, place, event)] }),
-      ...(question !== undefined && { question }),
+      ...(portQuery !== undefined && { portQuery }),
     };
   }
 
-  function answer(question: CensusQuestion, found: CensusAnswer | undefined): Observation[] {
-    const place = places.get(question.key);
+  function resolve(query: PortQuery, found: PortQueryResult | undefined): Observation[] {
+    const place = places.get(query.key);
     if (place === undefined) return [];
     const pending = place.pending.splice(0);
     if (found === undefined) return [];
-    place.answer = found;
+    place.ports = found;
     const confirmed = isFull(found) ? pending : [];
     return [
-      ...confirmed.map((event) => failure(question.key, place, event)),
-      census(question.key, place, found),
+      ...confirmed.map((event) => failure(query.key, place, event)),
+      portCount(query.key, place, found),
     ];
   }
 
-  function keyOf({ protocol, netns, peer }: ConnectObserved): string {
+  function keyOf(event: ConnectObserved): string {
+    const { protocol, netns, peer } = event;
     const place = `${netnsKey(netns)} ${protocol}`;
     if (protocol === "udp") return place;
-    const known = destinations.get(place) ?? new Set<string>();
-    destinations.set(place, known);
+    const principal = principalOf(event);
+    const whose = `${place} ${principal.group} ${principal.user}`;
+    const known = destinations.get(whose) ?? new Set<string>();
+    destinations.set(whose, known, principal);
     const destination = endpointText(peer);
     if (known.size < MAX_DESTINATIONS) known.add(destination);
     return `${place} ${known.has(destination) ? destination : "*"}`;
@@ -109,8 +102,8 @@ function newPlace(event: ConnectObserved, key: string): Place {
   return {
     first: event,
     peer,
-    askedAtMs: Number.NEGATIVE_INFINITY,
-    answer: undefined,
+    queriedAtMs: Number.NEGATIVE_INFINITY,
+    ports: undefined,
     pending: [],
   };
 }
@@ -120,22 +113,24 @@ function isExhaustion({ protocol, result, technique }: ConnectObserved): boolean
   return result === "EADDRNOTAVAIL" && CHOOSES_PORT.includes(technique);
 }
 
-function needsCensus({ protocol, family }: ConnectObserved): boolean {
+function needsPortCount({ protocol, family }: ConnectObserved): boolean {
   return protocol === "tcp" && family === "ipv6";
 }
 
-function isFull(answer: CensusAnswer): boolean {
-  return fill(answer) >= FULL;
+function isFull(ports: PortQueryResult): boolean {
+  return usedRatio(ports) >= FULL_RATIO;
 }
 
-function ask(key: string, place: Place, event: ConnectObserved): CensusQuestion | undefined {
+function queryFor(key: string, place: Place, event: ConnectObserved): PortQuery | undefined {
   const nowMs = timeMs(event);
-  if (nowMs - place.askedAtMs < ASK_MS || event.netns === undefined) return undefined;
-  place.askedAtMs = nowMs;
+  if (nowMs - place.queriedAtMs < SCAN_MIN_INTERVAL_MS || event.netns === undefined)
+    return undefined;
+  place.queriedAtMs = nowMs;
   return {
     key,
     netns: event.netns,
     pid: event.process?.pid,
+    principal: principalOf(event),
     protocol: event.protocol === "udp" ? "udp" : "tcp",
     ...(place.peer !== undefined && { peer: place.peer }),
     holdersFrom: 0,
@@ -160,7 +155,7 @@ function failure(key: string, place: Place, event: ConnectObserved): Observation
   };
 }
 
-function census(key: string, place: Place, answer: CensusAnswer): Observation {
+function portCount(key: string, place: Place, counted: PortQueryResult): Observation {
   const { first } = place;
   return {
     kind: KIND,
@@ -170,13 +165,13 @@ function census(key: string, place: Place, answer: CensusAnswer): Observation {
     time: first.time,
     netns: first.netns,
     evidence: [],
-    parties: answer.holders.slice(0, MAX_HOLDERS).map(({ process, cgroup, without, ports }) => {
+    parties: counted.holders.slice(0, MAX_HOLDERS).map(({ process, cgroup, without, ports }) => {
       const who = ownerOf({ ...(process && { process }), ...(cgroup && { cgroup }) });
       return { role: without ?? "holder", ...who, ports };
     }),
     tuples: [],
     consequence: {},
-    levels: { ports_in_use: answer.inUse, ports_in_range: answer.range.available },
+    levels: { ports_in_use: counted.use.in_use, ports_in_range: counted.range.available },
   };
 }
 
@@ -184,12 +179,12 @@ function describe(observed: Observed, event: ConnectObserved, place: Place): Dia
   const { protocol, result } = event;
   const who = processText(event, "A process");
   const where = place.peer === undefined ? "" : ` to ${endpointText(place.peer)}`;
-  const { answer } = place;
+  const { ports } = place;
   const used =
-    answer === undefined
+    ports === undefined
       ? ""
-      : `; ${answer.inUse} of the ${answer.range.available} ports ${answer.range.low}-` +
-        `${answer.range.high} are in use${holderText(answer)}`;
+      : `; ${ports.use.in_use} of the ${ports.range.available} ports ${ports.range.low}-` +
+        `${ports.range.high} are in use${holderText(ports)}`;
   return {
     severity: "critical",
     summary:
@@ -204,11 +199,11 @@ function describe(observed: Observed, event: ConnectObserved, place: Place): Dia
           "in TIME_WAIT, which keep their port for 60 s.",
     remedies: remedies(observed, event, place),
     references: [IP_7, IP_SYSCTL],
-    confidence: confidence(event, answer),
+    confidence: confidence(event, ports),
   };
 }
 
-function holderText({ holders }: CensusAnswer): string {
+function holderText({ holders }: PortQueryResult): string {
   const [most] = holders;
   if (most === undefined) return "";
   const { ports, without } = most;
@@ -216,53 +211,72 @@ function holderText({ holders }: CensusAnswer): string {
   return `, ${ports} of them by ${processText(most, nobody)}`;
 }
 
-function remedies(observed: Observed, event: ConnectObserved, place: Place): Remedy[] {
-  const run = (command: string) => inNetns(command, observed.netns, pidOf(observed.parties));
-  const widen = {
-    summary: "Widen the range of local ports; keep ports that services listen on out of it.",
-    commands: [
-      run('sysctl -w net.ipv4.ip_local_port_range="1024 65535"'),
-      run("sysctl -w net.ipv4.ip_local_reserved_ports=<ports of services>"),
-    ],
-  };
+function remedies({ place }: Observed, event: ConnectObserved, { peer, ports }: Place): Remedy[] {
+  const see = "See who holds the ports.";
   if (event.protocol === "udp") {
     return [
-      { summary: "See who holds the ports.", commands: [run("ss -uanp")] },
-      { summary: "Reuse sockets, and close those that are not needed.", commands: [] },
-      widen,
+      remedyIn(place, see, ["ss", "-uanp"]),
+      advice("Reuse sockets, and close those that are not needed."),
+      ...widenRange(place, ports?.range),
     ];
   }
-  const filter = place.peer === undefined ? "" : ` dst ${endpointText(place.peer)}`;
+  const towards = peer === undefined ? [] : ["dst", endpointText(peer)];
   return [
-    { summary: "See who holds the ports.", commands: [run(`ss -tanp${filter}`)] },
-    {
-      summary:
-        "Keep connections open and reuse them (HTTP keep-alive, a pool), or spread them over more " +
+    remedyIn(place, see, ["ss", "-tanp", ...towards]),
+    advice(
+      "Keep connections open and reuse them (HTTP keep-alive, a pool), or spread them over more " +
         "destination or source addresses.",
-      commands: [],
-    },
-    {
-      summary: "If most are in TIME_WAIT: let new connections take those ports over after 1 s.",
-      commands: [run("sysctl -w net.ipv4.tcp_tw_reuse=1")],
-    },
-    widen,
+    ),
+    ...(isHeldByOthers(ports)
+      ? []
+      : [
+          remedyIn(
+            place,
+            "If most are in TIME_WAIT: let new connections take those ports over after 1 s.",
+            ["sysctl", "-w", "net.ipv4.tcp_tw_reuse=1"],
+          ),
+        ]),
+    ...widenRange(place, ports?.range),
+  ];
+}
+
+/** Few of the ports were in TIME_WAIT when they were counted. */
+function isHeldByOthers(counted: PortQueryResult | undefined): boolean {
+  if (counted === undefined) return false;
+  const waiting = counted.holders.filter(({ without }) => without === "time_wait");
+  return waiting.reduce((sum, { ports }) => sum + ports, 0) < HALF_RATIO * counted.use.in_use;
+}
+
+/** Nothing, where the range is as wide already. */
+export function widenRange(
+  place: NetnsPlace,
+  range: PortQueryResult["range"] | undefined,
+): Remedy[] {
+  if (range !== undefined && range.low <= WIDEST.low && range.high >= WIDEST.high) return [];
+  return [
+    remedyIn(
+      place,
+      "Widen the range of local ports; first put the ports that services listen on into " +
+        "net.ipv4.ip_local_reserved_ports.",
+      ["sysctl", "-w", `net.ipv4.ip_local_port_range=${WIDEST.low} ${WIDEST.high}`],
+    ),
   ];
 }
 
 function confidence(
   event: ConnectObserved,
-  answer: CensusAnswer | undefined,
+  ports: PortQueryResult | undefined,
 ): Diagnosis["confidence"] {
   const basis = `connect() returned ${event.result} where the kernel was to choose the port`;
   if (event.inferred?.includes("result") === true) {
     return { level: "low", rests_on: `${basis}; the result is inferred` };
   }
-  if (answer === undefined) {
+  if (ports === undefined) {
     return { level: "medium", rests_on: `${basis}; the ports in use were not counted` };
   }
-  const percent = Math.round(100 * fill(answer));
+  const percent = Math.round(100 * usedRatio(ports));
   return {
-    level: isFull(answer) ? "high" : fill(answer) >= HALF ? "medium" : "low",
+    level: isFull(ports) ? "high" : usedRatio(ports) >= HALF_RATIO ? "medium" : "low",
     rests_on: `${basis}; ${percent} % of the range was in use when counted shortly after`,
   };
 }

@@ -1,4 +1,8 @@
+import type { Principal } from "../util/fair-lru.ts";
 import type { Consequence, FindingTuple, Party } from "./finding.ts";
+import { netnsKey } from "./format.ts";
+import { principalOf } from "./principal.ts";
+import { ofLargest } from "./room.ts";
 
 const MAX_PARTIES = 8;
 const MAX_TUPLES = 8;
@@ -38,47 +42,70 @@ export class Evidence {
   }
 }
 
-/** Different ones, the first few. True if one was added. */
-export class DistinctParties {
-  readonly #known = new Map<string, Party>();
+/** Different ones, the first few of each who has a part in them: nobody fills the list alone. */
+class Distinct<T extends object> {
+  readonly #known = new Map<string, { value: T; readonly principal: Principal }>();
+  readonly #max: number;
 
-  /** A party that is known is brought up to date. */
-  add(parties: readonly Party[]): boolean {
-    let added = false;
-    for (const party of parties) {
-      const id = partyId(party);
-      if (!this.#known.has(id)) {
-        if (this.#known.size >= MAX_PARTIES) continue;
-        added = true;
-      }
-      this.#known.set(id, { ...this.#known.get(id), ...party });
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** One that is known is brought up to date. True if it is new, and kept. */
+  add(id: string, value: T, principal: Principal): boolean {
+    const known = this.#known.get(id);
+    if (known !== undefined) {
+      known.value = { ...known.value, ...value };
+      return false;
     }
-    return added;
+    this.#known.set(id, { value, principal });
+    if (this.#known.size <= this.#max) return true;
+    const lastFirst = [...this.#known].reverse();
+    const [last] = ofLargest(
+      lastFirst,
+      ([, one]) => `${one.principal.group} ${one.principal.user}`,
+    );
+    this.#known.delete(last?.[0] ?? id);
+    return last?.[0] !== id;
+  }
+
+  get list(): readonly T[] {
+    return [...this.#known.values()].map(({ value }) => value);
+  }
+}
+
+export class DistinctParties {
+  readonly #parties = new Distinct<Party>(MAX_PARTIES);
+
+  /** True if one was added. */
+  add(parties: readonly Party[]): boolean {
+    const added = parties.filter((one) => this.#parties.add(partyId(one), one, principalOf(one)));
+    return added.length > 0;
   }
 
   get list(): readonly Party[] {
-    return [...this.#known.values()];
+    return this.#parties.list;
   }
 }
 
-/** The same process in the same role is one party, whichever of its sockets it was. */
-function partyId({ role, process, local, peer }: Party): string {
-  const who = process?.pid ?? JSON.stringify([process?.uid, local?.address, peer?.address]);
-  return `${role} ${who}`;
+/**
+ * The same process in the same role is one party, whichever of its sockets it was. Its id alone may
+ * be another one's by now, and without a process addresses mean nothing but in their namespace.
+ */
+function partyId({ role, process, cgroup, netns, local, peer }: Party): string {
+  const who = process?.pid ?? [local?.address, peer?.address];
+  return JSON.stringify([role, who, process?.uid, cgroup?.id ?? cgroup?.path, netnsKey(netns)]);
 }
 
 export class DistinctTuples {
-  readonly #known = new Map<string, FindingTuple>();
+  readonly #tuples = new Distinct<FindingTuple>(MAX_TUPLES);
 
-  add(tuples: readonly FindingTuple[]): void {
-    for (const tuple of tuples) {
-      if (this.#known.size >= MAX_TUPLES) return;
-      this.#known.set(JSON.stringify(tuple), tuple);
-    }
+  add(tuples: readonly FindingTuple[], principal: Principal): void {
+    for (const tuple of tuples) this.#tuples.add(JSON.stringify(tuple), tuple, principal);
   }
 
   get list(): readonly FindingTuple[] {
-    return [...this.#known.values()];
+    return this.#tuples.list;
   }
 }
 

@@ -1,8 +1,8 @@
 import { Counter, Gauge, type Registry } from "prom-client";
+import { FINDING_KINDS, SEVERITIES } from "../events/finding-kinds.ts";
+import { setCounter } from "../util/set-counter.ts";
+import { MS_PER_SECOND } from "../util/units.ts";
 import type { FindingEngine } from "./engine.ts";
-import { FINDING_KINDS, SEVERITIES } from "./finding.ts";
-
-const MS_PER_SECOND = 1000;
 
 /** Every kind has its value from the start, so that an alert rule never waits for a series. */
 export function registerFindingMetrics(registry: Registry, findings: FindingEngine): void {
@@ -18,15 +18,34 @@ export function registerFindingMetrics(registry: Registry, findings: FindingEngi
     },
   });
   registerActive(registry, findings);
-  new Counter({
-    name: "tuplewatch_findings_evicted_total",
-    help: "Findings closed early to make room for newer ones.",
-    registers,
-    collect() {
-      this.reset();
-      this.inc(findings.evicted);
-    },
-  });
+  registerLost(registry, findings);
+}
+
+function registerLost(registry: Registry, findings: FindingEngine): void {
+  const register = (name: string, help: string, value: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        setCounter(this, {}, value());
+      },
+    });
+  register(
+    "tuplewatch_findings_evicted_total",
+    "Findings closed early to make room: of whoever has most, the least severe, then the oldest.",
+    () => findings.evicted,
+  );
+  register(
+    "tuplewatch_findings_refused_total",
+    "Findings not opened, because those of the same user and cgroup that are open are more severe.",
+    () => findings.refused,
+  );
+  register(
+    "tuplewatch_finding_port_queries_dropped_total",
+    "Counts of local ports that findings did without, because too many were wanted at once.",
+    () => findings.droppedPortQueries,
+  );
 }
 
 function registerActive(registry: Registry, findings: FindingEngine): void {

@@ -9,11 +9,12 @@
  *    refused within ten seconds and none of them succeeded. Flows that kept their own source port do
  *    not count there: NAT keeps a port only if it found it free, so losing it was a race.
  */
-import { LruMap } from "../enrich/lru.ts";
-import type { FindingKind } from "./finding.ts";
-import type { InsertFailedObserved, NetnsName, Tuple } from "./observed.ts";
+import type { FindingKind } from "../events/finding-kinds.ts";
+import { FairLruMap, type Principal } from "../util/fair-lru.ts";
+import { endpointText, netnsKey, placeKey, tupleText } from "./format.ts";
+import type { FlowRetryObserved, InsertFailedObserved, NetnsName, Tuple } from "./observed.ts";
 import { timeMs } from "./observed.ts";
-import { endpointText, netnsKey, tupleText } from "./words.ts";
+import { principalOf } from "./principal.ts";
 
 const MAX_FLOWS = 4096;
 const MAX_DESTINATIONS = 512;
@@ -31,6 +32,8 @@ const CROWD_MS = 10_000;
 const USED_UP_MS = 60_000;
 
 export interface NatFlow {
+  /** Namespace, zone, protocol and tuple. */
+  readonly id: string;
   /** Finding that its refusals went into. */
   kind: FindingKind;
   readonly key: string;
@@ -51,41 +54,68 @@ interface Destination {
   usedUpAtMs: number;
 }
 
+/** Undefined: several, and which of them is meant does not show. */
+interface Sent {
+  flow: NatFlow | undefined;
+}
+
 /** Flows that were refused under NAT, bounded. */
 export class NatFlows {
-  readonly #flows = new LruMap<string, NatFlow>(MAX_FLOWS);
-  readonly #destinations = new LruMap<string, Destination>(MAX_DESTINATIONS);
+  readonly #flows = new FairLruMap<string, NatFlow>(MAX_FLOWS);
+  /** By the namespace that they are sent from, which sees no zone. */
+  readonly #sent = new FairLruMap<string, Sent>(MAX_FLOWS);
+  readonly #destinations = new FairLruMap<string, Destination>(MAX_DESTINATIONS);
 
-  /**
-   * By its original tuple: the same flow in all network namespaces that it goes through. `nowMs`:
-   * later on the tuple is that of another flow.
-   */
-  find(protocol: string, original: Tuple, nowMs: number): NatFlow | undefined {
-    const flow = this.#flows.get(flowId(protocol, original));
-    return flow !== undefined && nowMs - flow.lastMs <= FLOW_MS ? flow : undefined;
+  /** The flow that was refused there; later on the tuple is that of another one. */
+  find(event: Refusable): NatFlow | undefined {
+    return unlessOld(this.#flows.get(flowId(event)), timeMs(event));
+  }
+
+  /** A flow that a process in `netns` sends, wherever on its way it was refused. */
+  findSent(netns: NetnsName | undefined, protocol: string, original: Tuple, nowMs: number) {
+    return unlessOld(this.#sent.get(sentId(netns, protocol, original))?.flow, nowMs);
   }
 
   /** Takes a refused packet's flow and decides which kind of finding it belongs to. */
   refuse(event: InsertFailedObserved): NatFlow {
     const nowMs = timeMs(event);
     const key = destinationKey(event);
-    const known = this.find(event.protocol, event.original, nowMs);
+    const known = this.find(event);
     const flow = known?.succeeded === false ? known : newFlow(event, key, nowMs);
     flow.lastMs = nowMs;
-    this.#flows.set(flowId(event.protocol, event.original), flow);
+    const principal = principalOf(event.owner ?? event);
+    this.#flows.set(flow.id, flow, principal);
+    this.#noteSent(event, flow, principal);
     flow.refusals = Math.max(flow.refusals + 1, event.refusals ?? 0);
     const destination = this.#destinations.get(key) ?? { crowd: [], usedUpAtMs: -USED_UP_MS };
-    this.#destinations.set(key, destination);
+    this.#destinations.set(key, destination, principal);
     if (translatesSource(event) && isUsedUp(event, flow, destination, nowMs)) {
       flow.kind = "nat_ports_exhausted";
       destination.usedUpAtMs = nowMs;
     }
     return flow;
   }
+
+  /** From the namespace it was refused in, or from that of its owner, which is another process's. */
+  #noteSent(event: InsertFailedObserved, flow: NatFlow, principal: Principal): void {
+    const { netns, owner, protocol, original } = event;
+    const places = [netns, ...(owner?.netns === undefined ? [] : [owner.netns])];
+    for (const id of new Set(places.map((place) => sentId(place, protocol, original)))) {
+      const before = this.#sent.get(id);
+      const other = before && (before.flow === undefined || before.flow.id !== flow.id);
+      const isShared = other && unlessOld(before.flow ?? flow, flow.lastMs) !== undefined;
+      this.#sent.set(id, { flow: isShared ? undefined : flow }, principal);
+    }
+  }
+}
+
+function unlessOld(flow: NatFlow | undefined, nowMs: number): NatFlow | undefined {
+  return flow !== undefined && nowMs - flow.lastMs <= FLOW_MS ? flow : undefined;
 }
 
 function newFlow(event: InsertFailedObserved, key: string, nowMs: number): NatFlow {
   return {
+    id: flowId(event),
     kind: "nat_insert_race",
     key,
     netns: event.netns,
@@ -127,11 +157,18 @@ export function isSameFlow({ original, winner }: InsertFailedObserved): boolean 
 }
 
 /** One finding for all flows to one destination behind one translated address. */
-function destinationKey({ netns, protocol, nat, original, reply }: InsertFailedObserved): string {
+function destinationKey(event: InsertFailedObserved): string {
+  const { protocol, nat, original, reply } = event;
   const translated = nat === "dnat" ? "" : reply.dst.address;
-  return `${netnsKey(netns)} ${protocol} ${endpointText(original.dst)} ${translated}`;
+  return `${placeKey(event)} ${protocol} ${endpointText(original.dst)} ${translated}`;
 }
 
-function flowId(protocol: string, original: Tuple): string {
-  return `${protocol} ${tupleText(original)}`;
+type Refusable = InsertFailedObserved | FlowRetryObserved;
+
+function flowId(event: Refusable): string {
+  return `${placeKey(event)} ${event.protocol} ${tupleText(event.original)}`;
+}
+
+function sentId(netns: NetnsName | undefined, protocol: string, original: Tuple): string {
+  return `${netnsKey(netns)} ${protocol} ${tupleText(original)}`;
 }

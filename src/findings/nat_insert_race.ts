@@ -5,17 +5,18 @@
  * the A and AAAA queries of one name lookup. The rule is in nat_flows.ts.
  */
 import type { Diagnosis, Observed, Remedy } from "./finding.ts";
-import { isSameFlow, translatesSource } from "./nat_flows.ts";
-import type { InsertFailedObserved } from "./observed.ts";
 import {
   endpointText,
   IPTABLES_EXTENSIONS,
-  isIpv6,
   NFT_8,
   plural,
   processText,
   tupleText,
-} from "./words.ts";
+} from "./format.ts";
+import { isSameFlow, translatesSource } from "./nat_flows.ts";
+import type { InsertFailedObserved } from "./observed.ts";
+import { advice, remedyIn } from "./remedy.ts";
+import { iptablesSourceNat, nftSourceNat, TABLE } from "./rules.ts";
 
 const DNS_PORT = 53;
 
@@ -27,7 +28,10 @@ export function describeRace(observed: Observed, event: InsertFailedObserved): D
     severity: "warning",
     summary: summary(observed, event),
     explanation: explanation(event),
-    remedies: isSameFlow(event) || !translatesSource(event) ? oneSocket(event) : twoClients(event),
+    remedies:
+      isSameFlow(event) || !translatesSource(event)
+        ? oneSocket(event)
+        : twoClients(observed, event),
     references: references(event),
     confidence: confidence(event),
   };
@@ -71,23 +75,19 @@ function explanation(event: InsertFailedObserved): string {
   );
 }
 
-function twoClients(event: InsertFailedObserved): Remedy[] {
+function twoClients({ place }: Observed, event: InsertFailedObserved): Remedy[] {
   const { protocol, original, reply } = event;
-  const [iptables, family] = isIpv6(reply.dst.address) ? ["ip6tables", "ip6"] : ["iptables", "ip"];
-  const { address, port } = original.dst;
+  const rule = { protocol, ...original.dst, source: reply.dst.address, random: true } as const;
   return [
-    {
-      summary:
-        "Choose source ports at random: two flows then hardly ever get the same one. Put " +
-        "--random-fully (nft: fully-random) on the MASQUERADE or SNAT rule that is there, or one " +
-        "for this destination before it:",
-      commands: [
-        `${iptables} -t nat -I POSTROUTING -p ${protocol} -d ${address} --dport ${port} ` +
-          `-j SNAT --to-source ${reply.dst.address} --random-fully`,
-        `nft insert rule ${family} nat postrouting ${family} daddr ${address} ` +
-          `${protocol} dport ${port} snat to ${reply.dst.address} fully-random`,
-      ],
-    },
+    remedyIn(
+      place,
+      "Choose source ports at random: two flows then hardly ever get the same one. Put " +
+        "fully-random (iptables: --random-fully) on the masquerade or snat rule that is there, or " +
+        `have one for this destination before it, in the nft table ${TABLE}, which can be ` +
+        "deleted alone.",
+      nftSourceNat(rule),
+    ),
+    remedyIn(place, "The same with iptables, where that made the rule.", iptablesSourceNat(rule)),
     ...(isDns(event) ? [dnsCache()] : []),
   ];
 }
@@ -95,34 +95,27 @@ function twoClients(event: InsertFailedObserved): Remedy[] {
 function oneSocket(event: InsertFailedObserved): Remedy[] {
   if (!isDns(event)) {
     return [
-      {
-        summary:
-          "Wait for the first answer before a second datagram is sent on a new socket, or send " +
+      advice(
+        "Wait for the first answer before a second datagram is sent on a new socket, or send " +
           "them from two sockets.",
-        commands: [],
-      },
+      ),
     ];
   }
   return [
-    {
-      summary:
-        "Have the resolver send its A and AAAA requests from two sockets (glibc), or by TCP.",
-      commands: [
-        "echo 'options single-request-reopen' >> /etc/resolv.conf",
-        "echo 'options use-vc' >> /etc/resolv.conf",
-      ],
-    },
+    advice(
+      "In the sender's /etc/resolv.conf, a container's own perhaps: have the resolver send its A " +
+        "and AAAA requests from two sockets (glibc), or by TCP.",
+      ["options single-request-reopen", "options use-vc"],
+    ),
     dnsCache(),
   ];
 }
 
 function dnsCache(): Remedy {
-  return {
-    summary:
-      "Answer DNS without NAT: a cache on each node (Kubernetes: NodeLocal DNSCache, whose traffic " +
+  return advice(
+    "Answer DNS without NAT: a cache on each node (Kubernetes: NodeLocal DNSCache, whose traffic " +
       "is exempt from conntrack).",
-    commands: [],
-  };
+  );
 }
 
 function references(event: InsertFailedObserved): Diagnosis["references"] {

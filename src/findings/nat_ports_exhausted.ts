@@ -3,19 +3,22 @@
  * that is in use, and the packet is dropped as if it had lost a race, again and again. The rule that
  * tells the two apart is in nat_flows.ts.
  */
+import type { Words } from "../util/shell.ts";
 import type { Diagnosis, Observed, Remedy } from "./finding.ts";
-import { isDns } from "./nat_insert_race.ts";
-import type { InsertFailedObserved } from "./observed.ts";
 import {
   CONNTRACK_SYSCTL,
   endpointText,
   IPTABLES_EXTENSIONS,
-  inNetns,
-  isIpv6,
   NFT_8,
   plural,
   tupleText,
-} from "./words.ts";
+} from "./format.ts";
+import { isDns } from "./nat_insert_race.ts";
+import type { InsertFailedObserved } from "./observed.ts";
+import { advice, remedyIn } from "./remedy.ts";
+import { hasPorts, iptablesSourceNat, nftSourceNat, TABLE } from "./rules.ts";
+
+const ALL_PORTS = "1024-65535";
 
 export function describeExhausted(observed: Observed, event: InsertFailedObserved): Diagnosis {
   const { original, reply } = event;
@@ -44,41 +47,53 @@ export function describeExhausted(observed: Observed, event: InsertFailedObserve
   };
 }
 
-function remedies({ netns }: Observed, event: InsertFailedObserved): Remedy[] {
+function remedies({ place }: Observed, event: InsertFailedObserved): Remedy[] {
   const { protocol, original, reply } = event;
-  const { address, port } = original.dst;
-  const [iptables, family] = isIpv6(address) ? ["ip6tables", "ip6"] : ["iptables", "ip"];
-  const source = reply.dst.address;
-  const bracketed = isIpv6(source) ? `[${source}]` : source;
+  const rule = { protocol, ...original.dst, source: reply.dst.address, ports: ALL_PORTS };
+  const more = "Give NAT more source addresses";
   return [
-    {
-      summary: "See how many flows hold a port towards it, and in which state.",
-      commands: [
-        inNetns(
-          `conntrack -L -p ${protocol} -d ${address} --dport ${port}`,
-          netns,
-          event.process?.pid,
-        ),
-      ],
-    },
-    {
-      summary: "Give NAT more source addresses (consecutive ones), or a wider range of ports.",
-      commands: [
-        `${iptables} -t nat -I POSTROUTING -p ${protocol} -d ${address} --dport ${port} ` +
-          `-j SNAT --to-source ${source}-<last address>`,
-        `${iptables} -t nat -I POSTROUTING -p ${protocol} -d ${address} --dport ${port} ` +
-          `-j SNAT --to-source ${bracketed}:1024-65535`,
-        `nft insert rule ${family} nat postrouting ${family} daddr ${address} ` +
-          `${protocol} dport ${port} snat to ${bracketed}:1024-65535`,
-      ],
-    },
-    {
-      summary: "Release ports sooner: keep connections open and reuse them, and shorten timeouts.",
-      commands: [
-        protocol === "tcp"
-          ? "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_time_wait=30"
-          : "sysctl -w net.netfilter.nf_conntrack_udp_timeout=10",
-      ],
-    },
+    remedyIn(
+      place,
+      "See how many flows hold a port towards it, and in which state.",
+      listFlows(event),
+    ),
+    remedyIn(
+      place,
+      "Release ports sooner: keep connections open and reuse them, and shorten timeouts.",
+      ...shorterTimeouts(protocol),
+    ),
+    ...(hasPorts(protocol)
+      ? [
+          remedyIn(
+            place,
+            `${more} or, where its rule names fewer ports than these, a wider range: in the nft ` +
+              `table ${TABLE}, which can be deleted alone.`,
+            nftSourceNat(rule),
+          ),
+          remedyIn(place, "The same with iptables.", iptablesSourceNat(rule)),
+        ]
+      : [advice(`${more}.`)]),
   ];
+}
+
+function listFlows({ protocol, original, zone }: InsertFailedObserved): Words {
+  const { address, port } = original.dst;
+  return [
+    ...(["conntrack", "-L"] as const),
+    ...(hasPorts(protocol) ? ["-p", protocol, "--dport", String(port)] : []),
+    ...["-d", address],
+    ...(zone === 0 ? [] : ["-w", String(zone)]),
+  ];
+}
+
+function shorterTimeouts(protocol: string): Words[] {
+  const names: Readonly<Record<string, readonly string[]>> = {
+    tcp: ["tcp_timeout_time_wait=30"],
+    udp: ["udp_timeout=10", "udp_timeout_stream=30"],
+  };
+  return (names[protocol] ?? []).map((setting) => [
+    "sysctl",
+    "-w",
+    `net.netfilter.nf_conntrack_${setting}`,
+  ]);
 }

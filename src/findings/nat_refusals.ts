@@ -5,6 +5,7 @@
  */
 import { type Detector, NOTHING, type Step } from "./detector.ts";
 import type { Consequence, Diagnosis, Observed, Party } from "./finding.ts";
+import { ownerOf, secondsOf } from "./format.ts";
 import { type NatFlow, NatFlows } from "./nat_flows.ts";
 import { describeRace } from "./nat_insert_race.ts";
 import { describeExhausted } from "./nat_ports_exhausted.ts";
@@ -18,7 +19,6 @@ import {
   type Owner,
   timeMs,
 } from "./observed.ts";
-import { ownerOf, secondsOf } from "./words.ts";
 
 const CAUSES = ["clash", "no_unique_tuple"];
 
@@ -61,7 +61,7 @@ export function createNatRefusals(): Detector {
   }
 
   function retry(event: FlowRetryObserved): Step {
-    const flow = flows.find(event.protocol, event.original, timeMs(event));
+    const flow = flows.find(event);
     if (flow === undefined) return NOTHING;
     flow.succeeded = true;
     const delay = flow.delayTold ? {} : delayed(event.delay_ns);
@@ -74,7 +74,8 @@ export function createNatRefusals(): Detector {
     if (event.protocol !== "tcp" || event.syn_retransmits === 0) return NOTHING;
     const { address, port } = event.local ?? {};
     if (address === undefined || port === undefined) return NOTHING;
-    const flow = flows.find("tcp", { src: { address, port }, dst: event.peer }, timeMs(event));
+    const original = { src: { address, port }, dst: event.peer };
+    const flow = flows.findSent(event.netns, "tcp", original, timeMs(event));
     if (flow === undefined) return NOTHING;
     const who: Party[] = [
       { role: "refused", ...ownerOf(event), local: { address, port }, peer: event.peer },

@@ -1,12 +1,7 @@
-import type { ChallengeAckBody, ChallengeOutcomeBody } from "../probes/challenge_ack.schema.ts";
-import type { ConnectBody } from "../probes/connect.schema.ts";
-import type {
-  ConntrackEntry,
-  ConntrackInsertFailedBody,
-  FlowRetryBody,
-  StaleFlowReuseBody,
-} from "../probes/conntrack.schema.ts";
-import type { Endpoint, NetnsName, Owner, ProcessName, Tuple } from "../probes/fields.schema.ts";
+import type { EventBody } from "../events/body.ts";
+import type { ConntrackEntry } from "../events/conntrack.schema.ts";
+import type { ProbeEventType } from "../events/event-types.ts";
+import type { Endpoint, NetnsName, Owner, ProcessName, Tuple } from "../events/fields.schema.ts";
 
 /** The parts of events that findings look at, as the events have them in JSON. */
 export type { Endpoint, NetnsName, Owner, ProcessName, Tuple };
@@ -14,6 +9,8 @@ export type { Endpoint, NetnsName, Owner, ProcessName, Tuple };
 /** An event with its number in the journal. */
 export interface ObservedEvent extends Owner {
   readonly seq: number;
+  /** When it happened, since the machine booted: the wall clock may be set meanwhile. */
+  readonly atMs: number;
   /** RFC 3339 with nanoseconds. */
   readonly time: string;
   readonly type: string;
@@ -23,34 +20,25 @@ export interface ObservedEvent extends Owner {
   readonly inferred?: readonly string[];
 }
 
-export interface ConnectObserved extends ObservedEvent, ConnectBody {}
+/** An event of a probe, with its body. */
+export type Observed<T extends ProbeEventType> = ObservedEvent & EventBody<T>;
 
-export interface ChallengeAckObserved extends ObservedEvent, ChallengeAckBody {}
-
-export interface ChallengeOutcomeObserved extends ObservedEvent, ChallengeOutcomeBody {}
-
+export type ConnectObserved = Observed<"connect">;
+export type ChallengeAckObserved = Observed<"challenge_ack">;
+export type ChallengeOutcomeObserved = Observed<"challenge_outcome">;
+export type InsertFailedObserved = Observed<"conntrack_insert_failed">;
+export type FlowRetryObserved = Observed<"flow_retry">;
+export type StaleFlowObserved = Observed<"stale_flow_reuse">;
 export type Entry = ConntrackEntry;
 
-export interface InsertFailedObserved extends ObservedEvent, ConntrackInsertFailedBody {}
-
-export interface FlowRetryObserved extends ObservedEvent, FlowRetryBody {}
-
-export interface StaleFlowObserved extends ObservedEvent, StaleFlowReuseBody {}
-
-interface Types {
-  connect: ConnectObserved;
-  challenge_ack: ChallengeAckObserved;
-  challenge_outcome: ChallengeOutcomeObserved;
-  conntrack_insert_failed: InsertFailedObserved;
-  flow_retry: FlowRetryObserved;
-  stale_flow_reuse: StaleFlowObserved;
-}
-
-export function isType<T extends keyof Types>(event: ObservedEvent, type: T): event is Types[T] {
+export function isType<T extends ProbeEventType>(
+  event: ObservedEvent,
+  type: T,
+): event is Observed<T> {
   return event.type === type;
 }
 
-/** Milliseconds since 1970. */
+/** Milliseconds since the machine booted. */
 export function timeMs(event: ObservedEvent): number {
-  return Date.parse(event.time);
+  return event.atMs;
 }

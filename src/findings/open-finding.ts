@@ -1,22 +1,29 @@
+import type { CloseReason, FindingKind, FindingState } from "../events/finding-kinds.ts";
+import type { Principal } from "../util/fair-lru.ts";
+import { shiftTime } from "../util/time.ts";
 import type {
-  CloseReason,
   Consequence,
   Diagnosis,
+  FindingClock,
   FindingJson,
-  FindingKind,
-  FindingState,
   Observation,
   Observed,
+  Party,
 } from "./finding.ts";
+import type { LocateNetns } from "./locate-netns.ts";
 import { DistinctParties, DistinctTuples, Evidence, mergeConsequence } from "./merge.ts";
 import type { NetnsName } from "./observed.ts";
+import { principalOf } from "./principal.ts";
 
 /** One finding from its first observation to its last. */
 export class OpenFinding {
   readonly id: string;
   readonly kind: FindingKind;
   readonly key: string;
-  readonly #netns: NetnsName | undefined;
+  /** Whom the room that it takes is charged to. */
+  readonly principal: Principal;
+  #netns: NetnsName | undefined;
+  readonly #locateNetns: LocateNetns;
   readonly #evidence = new Evidence();
   readonly #parties = new DistinctParties();
   readonly #tuples = new DistinctTuples();
@@ -28,19 +35,21 @@ export class OpenFinding {
   #state: FindingState = "active";
   #closed: Pick<FindingJson, "closed_at" | "close_reason" | "replaced_by"> = {};
   #emittedCount = 0;
+  #severity: Diagnosis["severity"] | undefined;
   #changed = false;
   /** By the engine's clock. */
   lastObservedMs = 0;
   emittedAtMs = 0;
-  closedAtMs = 0;
 
   /** @throws Error if the observation does not describe a finding */
-  constructor(id: string, first: Observation) {
+  constructor(id: string, first: Observation, locateNetns: LocateNetns) {
     if (first.describe === undefined) throw new Error(`open a finding: ${first.kind} has no text`);
     this.id = id;
     this.kind = first.kind;
     this.key = first.key;
+    this.principal = causeOf(first);
     this.#netns = first.netns;
+    this.#locateNetns = locateNetns;
     this.#describe = first.describe;
     this.#firstSeen = first.time;
     this.#lastSeen = first.time;
@@ -50,14 +59,28 @@ export class OpenFinding {
     const { time, evidence, parties, tuples, consequence, levels, describe } = observation;
     const names = Object.keys(this.#consequence).length;
     this.#count += observation.count;
-    if (time > this.#lastSeen) this.#lastSeen = time;
-    if (time < this.#firstSeen) this.#firstSeen = time;
+    // What rests on no event happened at no time; the clock may have been set since that was noted.
+    if (evidence.length > 0) this.#sawAt(time);
+    this.#learnName(observation.netns);
     this.#evidence.add(evidence);
-    this.#tuples.add(tuples);
+    this.#tuples.add(tuples, causeOf(observation));
     this.#consequence = mergeConsequence(this.#consequence, consequence, levels);
+    this.#severity = undefined;
     if (describe !== undefined) this.#describe = describe;
     const isNew = this.#parties.add(parties);
     this.#changed ||= isNew || Object.keys(this.#consequence).length > names;
+  }
+
+  #sawAt(time: string): void {
+    if (time > this.#lastSeen) this.#lastSeen = time;
+    if (time < this.#firstSeen) this.#firstSeen = time;
+  }
+
+  /** A namespace that has just been made may get its name after its first events. */
+  #learnName(netns: NetnsName | undefined): void {
+    const own = this.#netns;
+    if (own?.cookie === undefined || own.name !== undefined || netns?.name === undefined) return;
+    if (netns.cookie === own.cookie) this.#netns = netns;
   }
 
   /** Takes over what another finding had: it turned out to be this one. */
@@ -66,19 +89,28 @@ export class OpenFinding {
     if (other.#firstSeen < this.#firstSeen) this.#firstSeen = other.#firstSeen;
     this.#evidence.prepend(other.#evidence);
     this.#parties.add(other.#parties.list);
-    this.#tuples.add(other.#tuples.list);
+    this.#tuples.add(other.#tuples.list, other.principal);
     this.#consequence = mergeConsequence(this.#consequence, other.#consequence);
+    this.#severity = undefined;
     this.#changed = true;
   }
 
-  close(reason: CloseReason, atMs: number, replacedBy?: string): void {
+  close(reason: CloseReason, clock: FindingClock, replacedBy?: string): void {
     this.#state = "closed";
-    this.closedAtMs = atMs;
     this.#closed = {
-      closed_at: new Date(atMs).toISOString(),
+      closed_at: new Date(clock.wallMs(clock.nowMs())).toISOString(),
       close_reason: reason,
       ...(replacedBy !== undefined && { replaced_by: replacedBy }),
     };
+  }
+
+  /** As `FindingEngine.shiftTimes`. */
+  shiftTimes(byMs: number): void {
+    this.#firstSeen = shiftTime(this.#firstSeen, byMs);
+    this.#lastSeen = shiftTime(this.#lastSeen, byMs);
+    const { closed_at } = this.#closed;
+    if (closed_at === undefined) return;
+    this.#closed = { ...this.#closed, closed_at: shiftTime(closed_at, byMs) };
   }
 
   get active(): boolean {
@@ -96,15 +128,25 @@ export class OpenFinding {
     this.#changed = false;
   }
 
-  toJson(): FindingJson {
-    const observed: Observed = {
+  /** As of now. */
+  get severity(): Diagnosis["severity"] {
+    this.#severity ??= this.#describe(this.#observed()).severity;
+    return this.#severity;
+  }
+
+  #observed(): Observed {
+    return {
       count: this.#count,
       firstSeen: this.#firstSeen,
       lastSeen: this.#lastSeen,
-      netns: this.#netns,
       parties: this.#parties.list,
       consequence: this.#consequence,
+      place: this.#locateNetns(this.#netns, pidsOf(this.#parties.list)),
     };
+  }
+
+  toJson(): FindingJson {
+    const observed = this.#observed();
     const { severity, summary, explanation, ...rest } = this.#describe(observed);
     return {
       id: this.id,
@@ -126,4 +168,12 @@ export class OpenFinding {
       ...rest,
     };
   }
+}
+
+function causeOf({ cause, parties, netns }: Observation): Principal {
+  return principalOf({ ...(netns !== undefined && { netns }), ...(cause ?? parties[0]) });
+}
+
+function pidsOf(parties: readonly Party[]): (number | undefined)[] {
+  return parties.map(({ process }) => process?.pid);
 }

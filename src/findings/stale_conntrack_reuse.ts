@@ -11,22 +11,26 @@
  * again, for which the rules would do the same. Sent to another machine, a service's, say, the rules
  * mostly would as well: that is told as information.
  */
+import type { Words } from "../util/shell.ts";
 import { type Detector, NOTHING } from "./detector.ts";
 import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
-import { type Endpoint, isType, type StaleFlowObserved } from "./observed.ts";
 import {
   CONNTRACK_SYSCTL,
   endpointText,
   IPTABLES_EXTENSIONS,
-  inNetns,
   isIpv6,
   NFT_8,
-  netnsKey,
   ownerOf,
+  placeKey,
   plural,
   processText,
   secondsOf,
-} from "./words.ts";
+} from "./format.ts";
+import { type Endpoint, isType, type StaleFlowObserved } from "./observed.ts";
+import { remedyIn } from "./remedy.ts";
+import { familyOf, nftTable, TABLE } from "./rules.ts";
+
+const NOTRACK = ["-j", "CT", "--notrack"];
 
 const LOOPBACK = /^(127\.|::1$)/;
 
@@ -78,7 +82,7 @@ function reuse(event: StaleFlowObserved, target: Endpoint): Observation {
   const names = `${event.process?.comm ?? "?"} ${old.process?.comm ?? "?"}`;
   return {
     kind: "stale_conntrack_reuse",
-    key: `${netnsKey(netns)} ${protocol} ${endpointText(original.dst)} ${names}`,
+    key: `${placeKey(event)} ${protocol} ${endpointText(original.dst)} ${names}`,
     opens: true,
     count: 1,
     time: event.time,
@@ -107,7 +111,7 @@ function reuse(event: StaleFlowObserved, target: Endpoint): Observation {
 }
 
 function describe(observed: Observed, event: StaleFlowObserved, target: Endpoint): Diagnosis {
-  const { original, process } = event;
+  const { original } = event;
   const local = isLocal(event, target);
   const who = processText(event, "A process");
   const old = processText(event.old_owner ?? {}, "a socket that is closed");
@@ -123,45 +127,73 @@ function describe(observed: Observed, event: StaleFlowObserved, target: Endpoint
       "NAT rules are consulted for the first packet of a flow only, and to conntrack this is the " +
       "old flow going on: whatever exempts this process from the redirection is not looked at.",
     remedies: [
-      exempt(event, target),
-      {
-        summary: "Delete the entry, and have entries like it forgotten sooner.",
-        commands: [
-          inNetns(
-            `conntrack -D -p ${event.protocol} -s ${original.src.address} ` +
-              `--sport ${original.src.port} -d ${original.dst.address} --dport ${original.dst.port}`,
-            observed.netns,
-            process?.pid,
-          ),
-          "sysctl -w net.netfilter.nf_conntrack_udp_timeout=10",
-          "sysctl -w net.netfilter.nf_conntrack_udp_timeout_stream=30",
-        ],
-      },
+      remedyIn(observed.place, "Delete the entry.", deleteEntry(event)),
+      remedyIn(
+        observed.place,
+        "Have entries like it forgotten sooner.",
+        ["sysctl", "-w", "net.netfilter.nf_conntrack_udp_timeout=10"],
+        ["sysctl", "-w", "net.netfilter.nf_conntrack_udp_timeout_stream=30"],
+      ),
+      ...(local ? exempt(observed, event, target) : []),
     ],
     references: [IPTABLES_EXTENSIONS, NFT_8, CONNTRACK_SYSCTL],
     confidence: confidence(event, local),
   };
 }
 
-/** Packets without a conntrack entry meet no NAT, and their answers need none either. */
-function exempt({ protocol, original, process }: StaleFlowObserved, target: Endpoint): Remedy {
-  const [iptables, family] = isIpv6(original.dst.address)
-    ? ["ip6tables", "ip6"]
-    : ["iptables", "ip"];
-  const uid = process?.uid ?? "<uid of the proxy>";
-  const { port } = original.dst;
-  return {
-    summary:
+function deleteEntry({ protocol, original: { src, dst }, zone }: StaleFlowObserved): Words {
+  return [
+    ...(["conntrack", "-D", "-p", protocol] as const),
+    ...["-s", src.address, "--sport", String(src.port)],
+    ...["-d", dst.address, "--dport", String(dst.port)],
+    ...(zone === 0 ? [] : ["-w", String(zone)]),
+  ];
+}
+
+/**
+ * Packets without a conntrack entry meet no NAT, and their answers need none either: those that a
+ * socket here waits for, since what this machine forwards and masquerades must keep its entries.
+ * A rule by user is of no use where both programs are of one user.
+ */
+function exempt(
+  { place }: Observed,
+  { protocol, original, process, old_owner: old }: StaleFlowObserved,
+  target: Endpoint,
+): Remedy[] {
+  const uid = process?.uid;
+  if (uid === undefined || uid === old?.process?.uid) return [];
+  const { address, port } = original.dst;
+  const family = familyOf(address);
+  const iptables = isIpv6(address) ? "ip6tables" : "iptables";
+  const table = [iptables, "-w", "-t", "raw", "-I"] as const;
+  const sent = ["-p", protocol, "-d", address, "--dport", String(port)];
+  const answers = ["-p", protocol, "-s", address, "--sport", String(port)];
+  return [
+    remedyIn(
+      place,
       "Keep what the proxy sends, and the answers to it, out of conntrack. The proxy's user must " +
-      `be its own: here uid ${uid}. ${endpointText(target)} then sees only what others send.`,
-    commands: [
-      `${iptables} -t raw -I OUTPUT -p ${protocol} --dport ${port} ` +
-        `-m owner --uid-owner ${uid} -j CT --notrack`,
-      `${iptables} -t raw -I PREROUTING -p ${protocol} -s ${original.dst.address} ` +
-        `--sport ${port} -j CT --notrack`,
-      `nft insert rule ${family} raw output meta skuid ${uid} ${protocol} dport ${port} notrack`,
-    ],
-  };
+        `be its own: here uid ${uid}. ${endpointText(target)} then sees only what others send. ` +
+        `The rules are in the nft table ${TABLE}, which can be deleted alone.`,
+      nftTable(family, [
+        {
+          name: "raw_output",
+          hook: "type filter hook output priority -300",
+          rule: `meta skuid ${uid} ${family} daddr ${address} ${protocol} dport ${port} notrack`,
+        },
+        {
+          name: "raw_prerouting",
+          hook: "type filter hook prerouting priority -300",
+          rule: `${family} saddr ${address} ${protocol} sport ${port} socket transparent 0 notrack`,
+        },
+      ]),
+    ),
+    remedyIn(
+      place,
+      "The same with iptables.",
+      [...table, "OUTPUT", ...sent, "-m", "owner", "--uid-owner", String(uid), ...NOTRACK],
+      [...table, "PREROUTING", ...answers, "-m", "socket", "--nowildcard", ...NOTRACK],
+    ),
+  ];
 }
 
 function confidence(event: StaleFlowObserved, local: boolean): Diagnosis["confidence"] {

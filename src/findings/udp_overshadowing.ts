@@ -9,8 +9,9 @@
  */
 import { type Detector, NOTHING } from "./detector.ts";
 import type { Diagnosis, Observation, Observed } from "./finding.ts";
-import { type ConnectObserved, type Endpoint, isType } from "./observed.ts";
-import { endpointText, inNetns, netnsKey, ownerOf, pidOf, plural, processText } from "./words.ts";
+import { endpointText, netnsKey, ownerOf, plural, processText } from "./format.ts";
+import { type ConnectObserved, isType } from "./observed.ts";
+import { advice, remedyIn } from "./remedy.ts";
 
 type Conflict = NonNullable<ConnectObserved["conflict"]>;
 
@@ -48,6 +49,7 @@ function overshadowing(event: ConnectObserved, conflict: Conflict): Observation 
       },
       { role: "receiver", ...ownerOf(event), ...cookie, ...(local && { local }), peer },
     ],
+    cause: ownerOf(event),
     tuples: [{ protocol: "udp", local: conflict.local, peer }],
     consequence: { overshadowed_sockets: 1 },
     describe: (observed) => describe(observed, event, conflict),
@@ -75,19 +77,16 @@ function describe(observed: Observed, event: ConnectObserved, conflict: Conflict
       "then both were connected to the same peer. The kernel delivers each datagram to one socket " +
       "only, the newer one; the older one waits in vain, and no call reports an error.",
     remedies: [
-      {
-        summary: "See both sockets.",
-        commands: [
-          inNetns(`ss -uanp ${filter(conflict.local, event.peer)}`, observed.netns, pidOf([event])),
-        ],
-      },
-      {
-        summary:
-          "Do not set SO_REUSEADDR or SO_REUSEPORT on UDP sockets that connect: then the kernel " +
+      remedyIn(observed.place, "See both sockets.", [
+        "ss",
+        "-uanp",
+        `sport = :${conflict.local.port} and dst ${endpointText(event.peer)}`,
+      ]),
+      advice(
+        "Do not set SO_REUSEADDR or SO_REUSEPORT on UDP sockets that connect: then the kernel " +
           "refuses the second bind() with EADDRINUSE. Or give each socket a local port of its " +
           "own: bind() to port 0.",
-        commands: [],
-      },
+      ),
     ],
     references: [
       {
@@ -104,8 +103,4 @@ function confidence(own: boolean, conflict: Conflict): Diagnosis["confidence"] {
   return conflict.process === undefined
     ? { level: "medium", rests_on: "two live sockets on one 4-tuple; who has the older is unknown" }
     : { level: "high", rests_on: "two live sockets of two processes on one 4-tuple" };
-}
-
-function filter(local: Endpoint, peer: Endpoint): string {
-  return `'sport = :${local.port} and dst ${endpointText(peer)}'`;
 }

@@ -9,8 +9,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { BpfError, closeFd, openSocket, Posix, setNamespace, socketOption } from "libbpf-ts";
-import { errnoOf, reasonOf } from "../errno.ts";
-import { turn } from "./netlink.ts";
+import { errnoOf, reasonOf } from "../util/errno.ts";
+import { yieldToEventLoop } from "../util/yielding.ts";
 
 export interface NetworkNamespace {
   readonly inum: number;
@@ -52,7 +52,7 @@ export async function findNamespaces(): Promise<FoundNamespaces> {
   for (const pid of entries("/proc")) {
     if (!/^\d+$/.test(pid)) continue;
     finder.note(`/proc/${pid}/ns/net`);
-    if (++count % PROCESSES_PER_TURN === 0) await turn();
+    if (++count % PROCESSES_PER_TURN === 0) await yieldToEventLoop();
   }
   return finder.found();
 }
@@ -97,7 +97,7 @@ function isHere(cookie: bigint | undefined): boolean {
 }
 
 /** Cookie of the namespace that the thread is in; undefined before 5.14 (SO_NETNS_COOKIE). */
-function ownCookie(): bigint | undefined {
+export function ownCookie(): bigint | undefined {
   const socket = openSocket(Posix.AF_UNIX, Posix.SOCK_DGRAM);
   try {
     const value = new BigUint64Array(1);

@@ -1,6 +1,7 @@
 import { closeFd, errnoName, netlinkAddress, openSocket, Posix, receive, sendTo } from "libbpf-ts";
+import { yieldToEventLoop } from "../util/yielding.ts";
 
-/** A request for a list, which the kernel answers with many messages. */
+/** A request, for a list mostly, which the kernel answers with many messages. */
 export interface DumpRequest {
   /** For errors: "read conntrack statistics". */
   readonly operation: string;
@@ -20,6 +21,8 @@ export class InterruptedDumpError extends Error {
 /** More than the kernel ever puts into one datagram (netlink_recvmsg: 32 KiB). */
 const RECEIVE_BYTES = 64 * 1024;
 const HEADER_BYTES = 16;
+/** Of `askOnce`: an error has the request in it. */
+const ANSWER_BYTES = 4096;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_DUMP_INTR = 0x10;
 const NLM_F_DUMP = 0x300;
@@ -50,18 +53,22 @@ export function dumpAtOnce(socket: number, request: DumpRequest, handle: Message
   while (!steps.next().done);
 }
 
+/** For an answer of one message, which is there when the request is sent. */
+export function askOnce(socket: number, request: DumpRequest, handle: MessageHandler): void {
+  sendTo(socket, encode(request, NLM_F_REQUEST), netlinkAddress());
+  const buffer = Buffer.alloc(ANSWER_BYTES);
+  const length = receive(socket, buffer);
+  if (length === undefined) throw truncated(request);
+  readMessages(buffer.subarray(0, length), request, handle);
+}
+
 /** For long answers: other work goes on after each receive of up to 32 KiB. */
 export async function dump(
   socket: number,
   request: DumpRequest,
   handle: MessageHandler,
 ): Promise<void> {
-  for (const _ of dumpSteps(socket, request, handle)) await turn();
-}
-
-/** Lets the event loop do what waits. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  for (const _ of dumpSteps(socket, request, handle)) await yieldToEventLoop();
 }
 
 function* dumpSteps(
@@ -69,7 +76,7 @@ function* dumpSteps(
   request: DumpRequest,
   handle: MessageHandler,
 ): Generator<void, void> {
-  sendTo(socket, encode(request), netlinkAddress());
+  sendTo(socket, encode(request, NLM_F_REQUEST | NLM_F_DUMP), netlinkAddress());
   const buffer = Buffer.alloc(RECEIVE_BYTES);
   for (;;) {
     const length = receive(socket, buffer);
@@ -115,11 +122,11 @@ function truncated({ operation }: DumpRequest): Error {
   return new Error(`${operation}: the kernel's answer is truncated`);
 }
 
-function encode({ type, payload }: DumpRequest): Uint8Array {
+function encode({ type, payload }: DumpRequest, flags: number): Uint8Array {
   const request = Buffer.alloc(HEADER_BYTES + payload.length);
   request.writeUInt32LE(request.length, 0);
   request.writeUInt16LE(type, 4);
-  request.writeUInt16LE(NLM_F_REQUEST | NLM_F_DUMP, 6);
+  request.writeUInt16LE(flags, 6);
   request.set(payload, HEADER_BYTES);
   return request;
 }

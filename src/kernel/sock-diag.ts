@@ -1,5 +1,7 @@
-import { formatAddress } from "../probes/fields.ts";
-import { dump, openNetlink } from "./netlink.ts";
+import ipaddr from "ipaddr.js";
+import { formatAddress } from "../events/fields.ts";
+import { isIpv4Mapped } from "../util/address.ts";
+import { askOnce, dump, openNetlink } from "./netlink.ts";
 
 export type SocketProtocol = "tcp" | "udp";
 
@@ -78,6 +80,37 @@ export async function listSockets(
   });
 }
 
+/**
+ * The user that a TCP socket belongs to; undefined if there is none, or no process holds it any more.
+ * @throws an Error that names the errno if the kernel refuses.
+ */
+export function findTcpOwner(
+  diag: number,
+  local: SocketAddress,
+  peer: SocketAddress,
+): number | undefined {
+  const [source, target] = [local, peer].map(({ address }) => ipaddr.parse(address).toByteArray());
+  if (source === undefined || target === undefined) return undefined;
+  const payload = Buffer.alloc(REQUEST_BYTES);
+  payload[0] = source.length === INET_BYTES ? FAMILIES.ipv4 : FAMILIES.ipv6;
+  payload[1] = PROTOCOLS.tcp;
+  payload.writeUInt16BE(local.port, 8);
+  payload.writeUInt16BE(peer.port, 10);
+  payload.set(source, 12);
+  payload.set(target, 28);
+  payload.fill(0xff, 48); // INET_DIAG_NOCOOKIE
+  const operation = "find the owner of a tcp socket";
+  let owner: number | undefined;
+  askOnce(diag, { operation, type: SOCK_DIAG_BY_FAMILY, payload }, (body) => {
+    const record = new DiagRecord();
+    record.at(body);
+    const found = record.decode();
+    // Without such a connection the kernel gives whoever listens on the port (__inet_lookup).
+    if (found.peer.port === peer.port && found.inode !== 0) owner = found.uid;
+  });
+  return owner;
+}
+
 /** A window on struct inet_diag_msg, moved from message to message: most are only counted. */
 export class DiagRecord {
   #bytes: Buffer = Buffer.alloc(SOCKET_BYTES);
@@ -126,14 +159,8 @@ export class DiagRecord {
   #address(offset: number): Buffer {
     const bytes = this.#bytes.subarray(offset, offset + INET6_BYTES);
     if (this.#bytes[0] === FAMILIES.ipv4) return bytes.subarray(0, INET_BYTES);
-    return isMapped(bytes) ? bytes.subarray(INET6_BYTES - INET_BYTES) : bytes;
+    return isIpv4Mapped(bytes) ? bytes.subarray(INET6_BYTES - INET_BYTES) : bytes;
   }
-}
-
-function isMapped(bytes: Buffer): boolean {
-  return (
-    bytes.readUInt32LE(0) === 0 && bytes.readUInt32LE(4) === 0 && bytes.readInt32BE(8) === 0xffff
-  );
 }
 
 function text(address: Buffer): string {

@@ -1,5 +1,5 @@
 /** As the daemon's errors are, `{ "error": { "message": … } }`; or what a proxy says. */
-async function reasonOf(response: Response): Promise<string> {
+async function errorMessage(response: Response): Promise<string> {
   try {
     const { error } = (await response.json()) as { error: { message: string } };
     return error.message;
@@ -22,7 +22,7 @@ export async function getJson<Body>(path: string): Promise<Body> {
     throw new Error(`GET /${path}: ${error instanceof Error ? error.message : error}`);
   }
   if (!response.ok) {
-    throw new Error(`GET /${path}: ${response.status}: ${await reasonOf(response)}`);
+    throw new Error(`GET /${path}: ${response.status}: ${await errorMessage(response)}`);
   }
   return (await response.json()) as Body;
 }

@@ -1,3 +1,5 @@
+import { printable, printableLines } from "../util/text.ts";
+
 /** The element of index.html that has this id. */
 export function byId(id: string): HTMLElement {
   const found = document.getElementById(id);
@@ -18,23 +20,15 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[Tag] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  for (const child of children) made.append(typeof child === "string" ? readable(child) : child);
+  const shown = tag === "pre" ? printableLines : printable;
+  for (const child of children) made.append(typeof child === "string" ? shown(child) : child);
   return made;
 }
 
 /** Sets text only where it differs, so that a selection in it survives. */
 export function setText(target: HTMLElement, text: string): void {
-  const shown = readable(text);
+  const shown = printable(text);
   if (target.textContent !== shown) target.textContent = shown;
-}
-
-/** Control characters, and those that turn the direction of the text around them (UAX #9). */
-const HIDDEN =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-
-export function readable(text: string): string {
-  return text.replace(HIDDEN, "\ufffd");
 }
 
 /** Local time of day, in milliseconds, of a time in RFC 3339. */

@@ -1,7 +1,7 @@
-import { describe, who } from "../cli/describe.ts";
-import type { TuplewatchEvent } from "../pipeline/batch.ts";
+import type { TuplewatchEvent } from "../events/event.ts";
+import { EVENT_TYPES } from "../events/event-types.ts";
+import { describe, who } from "../events/line.ts";
 import { byId, element, setText, timeElement } from "./dom.ts";
-import { EVENT_TYPES } from "./event-types.ts";
 
 /** Events kept of each kind, so that those of a busy one do not push out those of others. */
 const KEPT_OF_A_KIND = 200;
@@ -71,7 +71,7 @@ export class Events {
     this.#listed = this.#arrived;
     this.#list.prepend(...rows);
     while (this.#list.children.length > SHOWN) this.#list.lastElementChild?.remove();
-    this.#tellHeld();
+    this.#showHeld();
   }
 
   #togglePause(): void {
@@ -84,7 +84,7 @@ export class Events {
   #rebuild(): void {
     this.#list.replaceChildren(...this.#latest(0).map(({ event }) => eventItem(event)));
     this.#listed = this.#arrived;
-    this.#tellHeld();
+    this.#showHeld();
   }
 
   /** The newest of those wanted that came after arrival `after`, the newest first. */
@@ -104,7 +104,7 @@ export class Events {
     return kind === value || kind === "gap" || (kind === CONNECT_OK && value === "connect");
   }
 
-  #tellHeld(): void {
+  #showHeld(): void {
     const { length } = this.#list.children;
     const words = length === SHOWN ? `The newest ${SHOWN}.` : length === 0 ? "None yet." : "";
     setText(this.#held, words);

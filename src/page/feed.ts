@@ -1,7 +1,8 @@
-import type { TuplewatchEvent } from "../pipeline/batch.ts";
-import type { Status } from "../serve/status.schema.ts";
+import type { TuplewatchEvent } from "../events/event.ts";
+import { EVENT_TYPES } from "../events/event-types.ts";
+import type { EndOfStream } from "../http/openapi/answers.schema.ts";
+import type { Status } from "../http/openapi/status.schema.ts";
 import { getJson } from "./api.ts";
-import { EVENT_TYPES } from "./event-types.ts";
 
 export interface Listener {
   /** A daemon that was not seen before: what was shown is of another one. */
@@ -65,7 +66,10 @@ export class Feed {
       this.#listener.connection("live", "live");
     });
     source.addEventListener("error", () => broken("the stream of events broke off"));
-    source.addEventListener("end", () => broken("the daemon is stopping"));
+    source.addEventListener("end", ({ data }: MessageEvent<string>) => {
+      const { reason } = JSON.parse(data) as EndOfStream;
+      broken(reason === "displaced" ? "too many streams are open" : "the daemon is stopping");
+    });
     for (const type of EVENT_TYPES) {
       source.addEventListener(type, ({ data }: MessageEvent<string>) => this.#take(data));
     }

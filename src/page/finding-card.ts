@@ -1,5 +1,5 @@
-import { endpoint, who } from "../cli/describe.ts";
-import type { FindingJson, Remedy } from "../findings/finding.ts";
+import { endpoint, who } from "../events/line.ts";
+import type { FindingJson, RemedyJson } from "../findings/finding.ts";
 import { element, setText, timeElement } from "./dom.ts";
 
 /** One finding. Showing a newer state of it leaves alone what a reader may be using. */
@@ -74,8 +74,12 @@ function partyItem(party: FindingJson["parties"][number]): HTMLElement {
   return element("li", {}, `${role}: `, ...known, `${flow.join(" → ")}${held}`);
 }
 
-function remedyParts({ summary, commands }: Remedy): HTMLElement[] {
-  return [element("p", { class: "remedy" }, summary), ...commands.map(commandLine)];
+function remedyParts({ summary, commands, where, snippets = [] }: RemedyJson): HTMLElement[] {
+  return [
+    element("p", { class: "remedy" }, summary),
+    ...(where === undefined ? [] : [element("p", { class: "remedy" }, `On ${where}:`)]),
+    ...[...commands, ...snippets].map(commandLine),
+  ];
 }
 
 function commandLine(command: string): HTMLElement {

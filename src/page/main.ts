@@ -1,6 +1,6 @@
+import type { TuplewatchEvent } from "../events/event.ts";
 import type { FindingJson } from "../findings/finding.ts";
-import type { TuplewatchEvent } from "../pipeline/batch.ts";
-import type { Status } from "../serve/status.schema.ts";
+import type { Status } from "../http/openapi/status.schema.ts";
 import { getJson } from "./api.ts";
 import { byId, setText } from "./dom.ts";
 import { Events } from "./events.ts";
@@ -26,7 +26,7 @@ const feed = new Feed({
   restarted: () => events.clear(),
   status: (status) => {
     probes.show(status);
-    void readFindings().catch(tellUnanswered);
+    void readFindings().catch(showUnanswered);
   },
   event: (event, happenedNow) => {
     if (event.type === "finding" && happenedNow) findings.update(asFinding(event));
@@ -57,11 +57,11 @@ async function refresh(): Promise<void> {
     await readFindings();
     if (isLive) setText(connection, "live");
   } catch (error) {
-    tellUnanswered(error);
+    showUnanswered(error);
   }
 }
 
-function tellUnanswered(error: unknown): void {
+function showUnanswered(error: unknown): void {
   setText(connection, `not up to date: ${error instanceof Error ? error.message : error}`);
 }
 

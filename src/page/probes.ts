@@ -1,4 +1,4 @@
-import type { ProbeStatus, Status } from "../serve/status.schema.ts";
+import type { ProbeStatus, Status } from "../http/openapi/status.schema.ts";
 import { element, setText } from "./dom.ts";
 
 /** State of the daemon in the header, and of its probes in a table. */
@@ -6,12 +6,12 @@ export class Probes {
   readonly #about: HTMLElement;
   readonly #place: HTMLElement;
   readonly #rows = element("tbody");
-  readonly #passedOver = element("ul");
+  readonly #rejected = element("ul");
   readonly #why = element(
     "details",
     { class: "why" },
     element("summary", {}, "Why not a better backend"),
-    this.#passedOver,
+    this.#rejected,
   );
 
   constructor(about: HTMLElement, place: HTMLElement) {
@@ -25,10 +25,10 @@ export class Probes {
     setText(this.#about, `${version}${release}, ${state}`);
     const probes = kernel?.probes ?? [];
     this.#rows.replaceChildren(...probes.map(row));
-    const reasons = probes.flatMap(({ probe, passed_over: passedOver }) =>
-      passedOver.map(({ backend, reason }) => `${probe}: not ${backend}: ${reason}`),
+    const reasons = probes.flatMap(({ probe, passed_over: rejected }) =>
+      rejected.map(({ backend, reason }) => `${probe}: not ${backend}: ${reason}`),
     );
-    this.#passedOver.replaceChildren(...reasons.map((reason) => element("li", {}, reason)));
+    this.#rejected.replaceChildren(...reasons.map((reason) => element("li", {}, reason)));
     this.#why.hidden = reasons.length === 0;
     if (!this.#place.contains(this.#rows)) this.#place.replaceChildren(this.#table(), this.#why);
   }

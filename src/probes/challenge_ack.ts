@@ -1,22 +1,12 @@
 import { clockResolutionNs, Posix } from "libbpf-ts";
-import { Counter, type Registry } from "prom-client";
-import type { ChallengeAckBody } from "./challenge_ack.schema.ts";
-import { watchSurvivors } from "./challenge_ack_survivors.ts";
+import type { DecodedEvent, EventBody } from "../events/body.ts";
+import { RECORDS } from "../events/events.gen.ts";
+import { enumName, formatCookie, formatEndpoint, TCP_STATE_NAMES } from "../events/fields.ts";
+import { pollSurvivors } from "./challenge_ack_survivors.ts";
 import { challengeOutcome } from "./challenge_outcome.ts";
-import {
-  type ChallengeAckEvent,
-  challengeAckEventColumnCount,
-  challengeAckEventColumns,
-  challengeAckEventLayout,
-  decodeChallengeAckEvent,
-  decodeChallengeAckEventColumns,
-  sentNames,
-  triggerNames,
-} from "./events.gen.ts";
-import { enumName, formatCookie, formatEndpoint, TCP_STATE_NAMES } from "./fields.ts";
-import type { Aggregator, Probe } from "./probe.ts";
-import { Tally } from "./tally.ts";
-import { zeroCombinations } from "./zero.ts";
+import { enumLabel } from "./metric-specs.ts";
+import type { Probe } from "./probe.ts";
+import { recordType } from "./record-type.ts";
 
 /** Outcomes, who opened a socket, and what it received: the same for all backends. */
 const COMMON = ["set_state", "destroy_sock", "receive_reset", "note_established"];
@@ -27,15 +17,36 @@ const REQUEST_FUNCTION = "tcp_reqsk_send_challenge_ack";
 /** Answers SYNs that fail PAWS before 6.4. A compiler may make it a part of its caller. */
 const DUPACK_FUNCTION = "tcp_send_dupack";
 
+const { columns, enums } = RECORDS.challenge_ack;
+
+const challengeAckRecord = recordType("challenge_ack", {
+  body,
+  counters: [
+    {
+      name: "tuplewatch_challenge_ack_events_total",
+      help: "Segments to be answered with a challenge ACK, by cause and by whether it was sent.",
+      labels: {
+        trigger: enumLabel(columns.trigger, enums.trigger),
+        sent: enumLabel(columns.sent, enums.sent),
+      },
+    },
+  ],
+});
+
 /**
  * One event per segment that a connection answers, or would answer, with a challenge ACK, and one
  * for what became of the connection.
  */
 export const challengeAck: Probe = {
   name: "challenge_ack",
+  signal: {
+    moment: "a segment is answered with an RFC 5961 challenge ACK",
+    explains: "a second flow on an established 4-tuple, behind NAT or a load balancer",
+  },
   backends: [
     {
       name: "fentry",
+      sinceKernel: "6.1",
       programs: [
         ...COMMON,
         "fentry_validate",
@@ -46,7 +57,7 @@ export const challengeAck: Probe = {
         "fentry_request_challenge",
         "fentry_dupack",
       ],
-      calledPrograms: ["survive"],
+      calledPrograms: ["expire"],
       optional: {
         fentry_request_challenge: REQUEST_FUNCTION,
         fexit_request_challenge: REQUEST_FUNCTION,
@@ -55,8 +66,9 @@ export const challengeAck: Probe = {
     },
     {
       name: "kprobe",
+      sinceKernel: "5.10",
       programs: COMMON,
-      calledPrograms: ["survive"],
+      calledPrograms: ["expire"],
       kprobes: [
         { program: "kprobe_validate", functionName: "tcp_validate_incoming" },
         { program: "kretprobe_accept", functionName: "inet_csk_accept", ret: true },
@@ -75,34 +87,25 @@ export const challengeAck: Probe = {
     },
     {
       name: "drop_tracepoint",
+      sinceKernel: "6.11",
+      blindTo: "connections that are half open",
       programs: [...COMMON, "drop_tracepoint"],
-      calledPrograms: ["survive"],
+      calledPrograms: ["expire"],
     },
   ],
-  layout: challengeAckEventLayout,
-  columns: {
-    ...challengeAckEventColumns,
-    count: challengeAckEventColumnCount,
-    decode: decodeChallengeAckEventColumns,
-  },
-  decode: (views, at) => {
-    const event = decodeChallengeAckEvent(views, at);
-    return { type: "challenge_ack", head: event.head, body: body(event) };
-  },
-  createAggregator,
+  recordTypes: [challengeAckRecord, challengeOutcome],
   globals: () => ({ config_jiffy_ns: Number(clockResolutionNs(Posix.CLOCK_MONOTONIC_COARSE)) }),
-  secondary: [challengeOutcome],
-  upkeep: watchSurvivors,
+  whileAttached: pollSurvivors,
 };
 
-function body(event: ChallengeAckEvent): ChallengeAckBody {
+function body(event: DecodedEvent<"challenge_ack">): EventBody<"challenge_ack"> {
   return {
     ...formatCookie(event.socketCookie),
     local: formatEndpoint(event.local),
     peer: formatEndpoint(event.peer),
     tcp_state: TCP_STATE_NAMES[event.tcpState] ?? String(event.tcpState),
-    trigger: enumName(triggerNames, event.trigger),
-    ...sent(enumName(sentNames, event.sent)),
+    trigger: enumName(enums.trigger, event.trigger),
+    ...sent(enumName(enums.sent, event.sent)),
     ...(event.hasSegment !== 0 && { segment: { seq: event.seq, ack: event.ack } }),
     rcv_nxt: event.rcvNxt,
     snd_una: event.sndUna,
@@ -112,33 +115,9 @@ function body(event: ChallengeAckEvent): ChallengeAckBody {
 
 /** Nothing is said where the backend cannot know. */
 function sent(
-  name: (typeof sentNames)[keyof typeof sentNames],
-): Pick<ChallengeAckBody, "sent" | "limiter"> {
+  name: (typeof enums.sent)[keyof typeof enums.sent],
+): Pick<EventBody<"challenge_ack">, "sent" | "limiter"> {
   if (name === "socket_limited") return { sent: false, limiter: "socket" };
   if (name === "netns_limited") return { sent: false, limiter: "netns" };
   return name === "yes" ? { sent: true } : {};
-}
-
-function createAggregator(registry: Registry): Aggregator {
-  const counter = new Counter({
-    name: "tuplewatch_challenge_ack_events_total",
-    help: "Segments to be answered with a challenge ACK, by cause and by whether it was sent.",
-    labelNames: ["trigger", "sent"],
-    registers: [registry],
-  });
-  zeroCombinations(counter, {
-    trigger: Object.values(triggerNames),
-    sent: Object.values(sentNames),
-  });
-  const columns = [challengeAckEventColumns.trigger, challengeAckEventColumns.sent];
-  const tally = new Tally(counter, columns, ([trigger = 0, sent = 0]) => ({
-    trigger: enumName(triggerNames, trigger),
-    sent: enumName(sentNames, sent),
-  }));
-  return (rows, count) => {
-    for (let index = 0; index < count; index++) {
-      tally.add(rows, index * challengeAckEventColumnCount);
-    }
-    tally.flush();
-  };
 }

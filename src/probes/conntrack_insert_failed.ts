@@ -1,28 +1,18 @@
-import { Counter, type Registry } from "prom-client";
-import type { ConntrackEntry, ConntrackInsertFailedBody } from "./conntrack.schema.ts";
-import {
-  type ConntrackInsertFailedEvent,
-  causeNames,
-  conntrackInsertFailedEventColumnCount,
-  conntrackInsertFailedEventColumns,
-  conntrackInsertFailedEventLayout,
-  decodeConntrackInsertFailedEvent,
-  decodeConntrackInsertFailedEventColumns,
-  type FlowOwner,
-  natNames,
-  verdictNames,
-} from "./events.gen.ts";
-import { enumName, formatFlowOwner, formatTuple, protocolName } from "./fields.ts";
+import type { DecodedEvent, EventBody } from "../events/body.ts";
+import type { ConntrackEntry } from "../events/conntrack.schema.ts";
+import { type FlowOwner, RECORDS } from "../events/events.gen.ts";
+import { enumName, formatFlowOwner, formatTuple, protocolName } from "../events/fields.ts";
 import { flowRetry } from "./flow_retry.ts";
-import type { Aggregator, Backend, Party, PartyColumns, Probe } from "./probe.ts";
-import { Tally } from "./tally.ts";
-import { zeroCombinations } from "./zero.ts";
+import { enumLabel, protocolLabel } from "./metric-specs.ts";
+import type { Backend, Probe } from "./probe.ts";
+import { recordType } from "./record-type.ts";
 
 const MODULE = "nf_conntrack";
 
 /** UDP's send functions are static: where a compiler inlined one, its senders stay unknown. */
 const FENTRY: Backend = {
   name: "fentry",
+  sinceKernel: "6.1",
   module: MODULE,
   programs: [
     "enter_tcp_connect",
@@ -40,6 +30,7 @@ const FENTRY: Backend = {
 /** Returns before entries, so that no entry waits for a return that is not watched yet. */
 const KPROBE: Backend = {
   name: "kprobe",
+  sinceKernel: "5.10",
   module: MODULE,
   programs: [],
   kprobes: [
@@ -57,51 +48,57 @@ const KPROBE: Backend = {
   optional: { kprobe_udp_send: "udp_send_skb", kprobe_udp_send_v6: "udp_v6_send_skb" },
 };
 
-const COLUMNS = conntrackInsertFailedEventColumns;
+const DROP_TRACEPOINT: Backend = {
+  name: "drop_tracepoint",
+  sinceKernel: "6.1",
+  blindTo:
+    "the winner, owners, retries, `refusals`, resolved clashes, a full table; `cause` is inferred",
+  programs: ["drop_tracepoint"],
+};
 
-const PARTIES: readonly PartyColumns[] = [
-  {
-    pid: COLUMNS.ownerProcessPid,
-    cgroupId: COLUMNS.ownerCgroupId,
-    netnsInum: COLUMNS.ownerNetnsInum,
-    find: ({ owner }) => owner as Party | undefined,
-  },
-  {
-    pid: COLUMNS.winnerOwnerProcessPid,
-    cgroupId: COLUMNS.winnerOwnerCgroupId,
-    netnsInum: COLUMNS.winnerOwnerNetnsInum,
-    find: ({ winner }) => (winner as { owner?: Party } | undefined)?.owner,
-  },
-];
+const { columns, enums } = RECORDS.conntrack_insert_failed;
+
+const insertFailed = recordType("conntrack_insert_failed", {
+  body,
+  participants: { owner: ({ owner }) => owner, winnerOwner: ({ winner }) => winner?.owner },
+  counters: [
+    {
+      name: "tuplewatch_conntrack_insert_failed_events_total",
+      help: "Packets whose conntrack entry could not be inserted, by cause and outcome.",
+      labels: {
+        protocol: protocolLabel(columns.protocol),
+        nat: enumLabel(columns.nat, enums.nat),
+        verdict: enumLabel(columns.verdict, enums.verdict),
+        cause: enumLabel(columns.cause, enums.cause),
+      },
+      // Only a clash can be resolved.
+      begin: [{ verdict: ["dropped"] }, { verdict: ["resolved"], cause: ["clash"] }],
+    },
+  ],
+});
 
 /** One event per packet whose new conntrack entry could not be inserted. */
 export const conntrackInsertFailed: Probe = {
   name: "conntrack_insert_failed",
-  backends: [FENTRY, KPROBE, { name: "drop_tracepoint", programs: ["drop_tracepoint"] }],
-  layout: conntrackInsertFailedEventLayout,
-  columns: {
-    ...COLUMNS,
-    count: conntrackInsertFailedEventColumnCount,
-    decode: decodeConntrackInsertFailedEventColumns,
+  signal: {
+    moment: "conntrack refuses a new entry",
+    explains: "a packet lost to a NAT port collision or a DNS race",
   },
-  parties: PARTIES,
-  decode: (views, at) => {
-    const event = decodeConntrackInsertFailedEvent(views, at);
-    return { type: "conntrack_insert_failed", head: event.head, body: body(event) };
-  },
-  createAggregator,
-  secondary: [flowRetry],
+  backends: [FENTRY, KPROBE, DROP_TRACEPOINT],
+  recordTypes: [insertFailed, flowRetry],
 };
 
-function body(event: ConntrackInsertFailedEvent): ConntrackInsertFailedBody {
+function body(
+  event: DecodedEvent<"conntrack_insert_failed">,
+): EventBody<"conntrack_insert_failed"> {
   return {
     protocol: protocolName(event.protocol),
     original: formatTuple(event.original),
     reply: formatTuple(event.reply),
-    nat: enumName(natNames, event.nat),
+    nat: enumName(enums.nat, event.nat),
     zone: event.zone,
-    verdict: enumName(verdictNames, event.verdict),
-    cause: enumName(causeNames, event.cause),
+    verdict: enumName(enums.verdict, event.verdict),
+    cause: enumName(enums.cause, event.cause),
     ...(event.refusals !== 0 && { refusals: event.refusals }),
     ...owner(event.owner),
     ...(event.hasWinner !== 0 && { winner: winner(event) }),
@@ -109,7 +106,7 @@ function body(event: ConntrackInsertFailedEvent): ConntrackInsertFailedBody {
 }
 
 /** The entry that holds the tuple. */
-function winner(event: ConntrackInsertFailedEvent): ConntrackEntry {
+function winner(event: DecodedEvent<"conntrack_insert_failed">): ConntrackEntry {
   return {
     original: formatTuple(event.winnerOriginal),
     reply: formatTuple(event.winnerReply),
@@ -121,38 +118,4 @@ function winner(event: ConntrackInsertFailedEvent): ConntrackEntry {
 function owner(owner: FlowOwner): Pick<ConntrackEntry, "owner"> {
   if (owner.timeNs === 0n) return {};
   return { owner: formatFlowOwner(owner) };
-}
-
-function createAggregator(registry: Registry): Aggregator {
-  const counter = new Counter({
-    name: "tuplewatch_conntrack_insert_failed_events_total",
-    help: "Packets whose conntrack entry could not be inserted, by cause and outcome.",
-    labelNames: ["protocol", "nat", "verdict", "cause"],
-    registers: [registry],
-  });
-  zeroRefusals(counter);
-  const { protocol, nat, verdict, cause } = COLUMNS;
-  const tally = new Tally(counter, [protocol, nat, verdict, cause], (values) => {
-    const [number = 0, kind = 0, fate = 0, why = 0] = values;
-    return {
-      protocol: protocolName(number),
-      nat: enumName(natNames, kind),
-      verdict: enumName(verdictNames, fate),
-      cause: enumName(causeNames, why),
-    };
-  });
-  return (rows, count) => {
-    for (let index = 0; index < count; index++) {
-      tally.add(rows, index * conntrackInsertFailedEventColumnCount);
-    }
-    tally.flush();
-  };
-}
-
-/** Only a clash can be resolved. Protocols other than these two are rare. */
-function zeroRefusals(counter: Counter): void {
-  const common = { protocol: ["tcp", "udp"], nat: Object.values(natNames) };
-  const causes = Object.values(causeNames);
-  zeroCombinations(counter, { ...common, verdict: ["dropped"], cause: causes });
-  zeroCombinations(counter, { ...common, verdict: ["resolved"], cause: ["clash"] });
 }

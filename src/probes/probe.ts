@@ -1,6 +1,7 @@
 import type { LoadedObject, RecordViews, StructLayout } from "libbpf-ts";
-import type { Registry } from "prom-client";
-import type { EventHead } from "./events.gen.ts";
+import type { ProbeEventType } from "../events/event-types.ts";
+import type { EventHead } from "../events/events.gen.ts";
+import type { CounterSpec, HistogramSpec } from "./metric-specs.ts";
 
 export interface Kprobe {
   readonly program: string;
@@ -13,6 +14,10 @@ export interface Kprobe {
 /** One way of attaching a probe, best first in a probe's list. */
 export interface Backend {
   readonly name: string;
+  /** First of the kernels it is tested on that permits it; docs/reference/kernels.md has it. */
+  readonly sinceKernel: string;
+  /** What it cannot know, as that page says it. */
+  readonly blindTo?: string;
   /** Kernel module whose functions it attaches to; may be loaded after the daemon has started. */
   readonly module?: string;
   /** Programs of the probe's object that it attaches by their section. */
@@ -36,75 +41,74 @@ export interface DecodedRecord {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** The generated loop that reads the fields needed of every record, and where they are in a row. */
-export interface Columns {
-  readonly count: number;
-  readonly headCgroupId: number;
-  readonly headProcessPid: number;
-  readonly headNetnsInum: number;
-  decode(views: RecordViews, offsets: Int32Array, count: number, rows: Float64Array): void;
-}
-
 /** An object in an event's body that stands for a process other than the head's. */
-export interface Party {
+export interface Participant {
   readonly process?: object;
   cgroup?: object;
   netns?: object;
 }
 
-/** Where a record has such a party: indexes of its columns, and the place in the event. */
-export interface PartyColumns {
+/** Where a row has what the names of a process are looked up by: indexes of columns. */
+export interface LookupColumns {
   readonly pid: number;
   /** Absent where the record tells the process only. */
-  readonly cgroupId?: number;
-  readonly netnsInum?: number;
-  find(body: DecodedRecord["body"]): Party | undefined;
+  readonly cgroupId?: number | undefined;
+  readonly netnsInum?: number | undefined;
+  readonly netnsCookie?: number | undefined;
 }
 
-/** Counts the records of one batch; `rows` holds `count` rows of the probe's columns. */
-export type Aggregator = (rows: Float64Array, count: number) => void;
+/** A participant of a record type, and its place in the event. */
+export interface ParticipantColumns extends LookupColumns {
+  find(body: DecodedRecord["body"]): Participant | undefined;
+}
 
 export interface ProbeSettings {
   readonly connectEvents: "all" | "failed" | "none";
 }
 
 /** What the daemon makes of the records of one type. */
-export interface RecordKind {
+export interface RecordType {
+  readonly eventType: ProbeEventType;
+  /** The type as the head of a record has it. */
+  readonly eventNumber: number;
   /** Layout of the records, checked against the object when it is loaded. */
   readonly layout: StructLayout;
-  readonly columns: Columns;
+  /** Numbers in a row. */
+  readonly columnCount: number;
+  /** Fills a row with the numbers that are needed of every record. */
+  decodeColumns(views: RecordViews, offsets: Int32Array, count: number, rows: Float64Array): void;
+  readonly head: LookupColumns;
   /** Whose names are looked up beside those of the head. */
-  readonly parties?: readonly PartyColumns[];
+  readonly participants: readonly ParticipantColumns[];
   decode(views: RecordViews, at: number): DecodedRecord;
   /**
    * Whether findings may want the record whose columns begin at `row`; absent: all of them. It is
    * asked for each record, so it must be cheap.
    */
-  readonly isTelling?: (rows: Float64Array, row: number) => boolean;
-  /** Registers the metrics of these records. */
-  createAggregator(registry: Registry): Aggregator;
-}
-
-/** Records that a probe sends beside its main ones, told apart by the type in their head. */
-export interface SecondaryRecord extends RecordKind {
-  /** Number in enum event_type. */
-  readonly eventType: number;
+  readonly isFindingCandidate: ((rows: Float64Array, row: number) => boolean) | undefined;
+  readonly counters: readonly CounterSpec[];
+  readonly histograms: readonly HistogramSpec[];
 }
 
 /** Work that goes on while a probe is attached. */
-export interface Upkeep {
+export interface WhileAttached {
   stop(): void;
 }
 
 /** One signal: everything that is particular to it, apart from its C program. */
-export interface Probe extends RecordKind {
+export interface Probe {
   /** The one name: of the C file, the event type, the metrics, the panel and the tests. */
   readonly name: string;
+  /** For readers: the kernel's moment that it hooks, and what that explains. */
+  readonly signal: { readonly moment: string; readonly explains: string };
   readonly backends: readonly Backend[];
-  /** Other records in the same ring. */
-  readonly secondary?: readonly SecondaryRecord[];
+  /** Of the records in its ring, its own first. */
+  readonly recordTypes: readonly [RecordType, ...RecordType[]];
   /** Constants (`config_*`) of the object that settings decide. */
   readonly globals?: (settings: ProbeSettings) => Readonly<Record<string, number>>;
   /** What the daemon does for the probe while it is attached. */
-  readonly upkeep?: (object: LoadedObject, onError: (error: unknown) => void) => Upkeep;
+  readonly whileAttached?: (
+    object: LoadedObject,
+    onError: (error: unknown) => void,
+  ) => WhileAttached;
 }

@@ -1,14 +1,5 @@
-import { Counter, type Registry } from "prom-client";
-import type { StaleFlowReuseBody } from "./conntrack.schema.ts";
-import {
-  decodeStaleFlowReuseEvent,
-  decodeStaleFlowReuseEventColumns,
-  natNames,
-  type StaleFlowReuseEvent,
-  staleFlowReuseEventColumnCount,
-  staleFlowReuseEventColumns,
-  staleFlowReuseEventLayout,
-} from "./events.gen.ts";
+import type { DecodedEvent, EventBody } from "../events/body.ts";
+import { RECORDS } from "../events/events.gen.ts";
 import {
   enumName,
   formatCookie,
@@ -16,19 +7,41 @@ import {
   formatFlowOwner,
   formatTuple,
   protocolName,
-} from "./fields.ts";
-import type { Aggregator, Party, Probe } from "./probe.ts";
-import { Tally } from "./tally.ts";
-import { zeroCombinations } from "./zero.ts";
+} from "../events/fields.ts";
+import { booleanLabel, enumLabel } from "./metric-specs.ts";
+import type { Probe } from "./probe.ts";
+import { recordType } from "./record-type.ts";
 
 const MODULE = "nf_conntrack";
+
+const { columns, enums } = RECORDS.stale_flow_reuse;
+
+const staleFlowReuse = recordType("stale_flow_reuse", {
+  body,
+  participants: { oldOwner: ({ old_owner }) => old_owner },
+  counters: [
+    {
+      name: "tuplewatch_stale_flow_events_total",
+      help: "UDP sockets that sent on the conntrack entry of a socket that is gone.",
+      labels: {
+        nat: enumLabel(columns.nat, enums.nat),
+        redirected: booleanLabel(columns.redirected),
+      },
+    },
+  ],
+});
 
 /** One event per UDP socket that sends on the conntrack entry of a socket that is gone. */
 export const staleFlow: Probe = {
   name: "stale_flow",
+  signal: {
+    moment: "a UDP socket sends on the conntrack entry of one that is gone",
+    explains: "datagrams that follow an old flow's NAT",
+  },
   backends: [
     {
       name: "fentry",
+      sinceKernel: "6.1",
       module: MODULE,
       programs: [
         "exit_confirm",
@@ -41,6 +54,7 @@ export const staleFlow: Probe = {
     },
     {
       name: "kprobe",
+      sinceKernel: "5.10",
       module: MODULE,
       programs: [],
       cgroupPrograms: ["give_cookie"],
@@ -58,59 +72,20 @@ export const staleFlow: Probe = {
       },
     },
   ],
-  layout: staleFlowReuseEventLayout,
-  columns: {
-    ...staleFlowReuseEventColumns,
-    count: staleFlowReuseEventColumnCount,
-    decode: decodeStaleFlowReuseEventColumns,
-  },
-  parties: [
-    {
-      pid: staleFlowReuseEventColumns.oldOwnerProcessPid,
-      cgroupId: staleFlowReuseEventColumns.oldOwnerCgroupId,
-      netnsInum: staleFlowReuseEventColumns.oldOwnerNetnsInum,
-      find: ({ old_owner }) => old_owner as Party | undefined,
-    },
-  ],
-  decode: (views, at) => {
-    const event = decodeStaleFlowReuseEvent(views, at);
-    return { type: "stale_flow_reuse", head: event.head, body: body(event) };
-  },
-  createAggregator,
+  recordTypes: [staleFlowReuse],
 };
 
-function body(event: StaleFlowReuseEvent): StaleFlowReuseBody {
+function body(event: DecodedEvent<"stale_flow_reuse">): EventBody<"stale_flow_reuse"> {
   return {
     ...formatCookie(event.socketCookie),
     protocol: protocolName(event.protocol),
     original: formatTuple(event.original),
     reply: formatTuple(event.reply),
-    nat: enumName(natNames, event.nat),
+    nat: enumName(enums.nat, event.nat),
     zone: event.zone,
     age_ns: Number(event.ageNs),
     old_owner: { ...formatCookie(event.oldSocketCookie), ...formatFlowOwner(event.oldOwner) },
     redirected: event.redirected !== 0,
     actual_destination: formatEndpoint(event.reply.src),
-  };
-}
-
-function createAggregator(registry: Registry): Aggregator {
-  const counter = new Counter({
-    name: "tuplewatch_stale_flow_events_total",
-    help: "UDP sockets that sent on the conntrack entry of a socket that is gone.",
-    labelNames: ["nat", "redirected"],
-    registers: [registry],
-  });
-  zeroCombinations(counter, { nat: Object.values(natNames), redirected: ["false", "true"] });
-  const columns = [staleFlowReuseEventColumns.nat, staleFlowReuseEventColumns.redirected];
-  const tally = new Tally(counter, columns, ([nat = 0, redirected = 0]) => ({
-    nat: enumName(natNames, nat),
-    redirected: String(redirected !== 0),
-  }));
-  return (rows, count) => {
-    for (let index = 0; index < count; index++) {
-      tally.add(rows, index * staleFlowReuseEventColumnCount);
-    }
-    tally.flush();
   };
 }

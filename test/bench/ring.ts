@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { type BpfMap, OpenObject, type Program, RecordBatch, RingBuffer } from "libbpf-ts";
-import { connectEventColumnCount, decodeConnectEventColumns } from "../../src/probes/events.gen.ts";
+import { connectEventColumnCount, decodeConnectEventColumns } from "../../src/events/events.gen.ts";
 import { type Figure, median } from "./statistics.ts";
 
 const ROUNDS = 9;

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { start, startDaemonProcess } from "../support/commands.ts";
+import { servingPid, start, startDaemonProcess } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
-import { until } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { latencyFigures, scrapeAll } from "./scrapes.ts";
 import type { Figure } from "./statistics.ts";
 
@@ -16,7 +16,7 @@ const CLIENTS = fileURLToPath(new URL("./slow-clients.js", import.meta.url));
 export async function benchSlowloris(): Promise<Figure[]> {
   const daemon = await startDaemonProcess();
   const { port } = new URL(daemon.url);
-  const target = { url: daemon.url, pid: daemon.child.pid as number };
+  const target = { url: daemon.url, pid: servingPid(daemon) };
   try {
     const alone = await scrapeAll(target, SCRAPES / 4, PAUSE_MS);
     const clients = start(process.execPath, [CLIENTS, port, String(SILENT), String(SLOW)]);
@@ -27,7 +27,7 @@ export async function benchSlowloris(): Promise<Figure[]> {
       return [
         ...latencyFigures("nobody else", alone),
         ...latencyFigures(`${SILENT} silent and ${SLOW} slow clients`, beside, 200),
-        { name: "connections cut meanwhile", value: cut.get("") ?? 0, unit: "" },
+        { name: "connections cut meanwhile", value: sumOf(cut), unit: "" },
       ];
     } finally {
       clients.child.kill("SIGKILL");
@@ -37,4 +37,8 @@ export async function benchSlowloris(): Promise<Figure[]> {
     daemon.child.kill("SIGTERM");
     await daemon.done;
   }
+}
+
+function sumOf(values: ReadonlyMap<string, number>): number {
+  return [...values.values()].reduce((sum, value) => sum + value, 0);
 }

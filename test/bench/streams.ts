@@ -1,10 +1,10 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { start, startDaemonProcess } from "../support/commands.ts";
+import { servingPid, start, startDaemonProcess } from "../support/commands.ts";
 import { parseNdjson } from "../support/events.ts";
 import { metric } from "../support/feed.ts";
-import { until } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { latencyFigures, scrapeAll } from "./scrapes.ts";
 import type { Figure } from "./statistics.ts";
 
@@ -32,7 +32,7 @@ export async function benchStreams(): Promise<Figure[]> {
 async function measure(name: string, streams: number, path = "/events"): Promise<Figure[]> {
   const daemon = await startDaemonProcess(DAEMON);
   const { port } = new URL(daemon.url);
-  const target = { url: daemon.url, pid: daemon.child.pid as number };
+  const target = { url: daemon.url, pid: servingPid(daemon) };
   const readers = start(process.execPath, [READERS, port, String(streams), path]);
   const silent = openSilent(Number(port));
   try {

@@ -58,6 +58,8 @@ class Connection:
         if half_open:
             self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
         self.client = socket.create_connection(self.listener.getsockname()[:2])
+        # The client's last acknowledgement comes between these two, or a little later.
+        self.busy_since = time.monotonic()
         self.accepted = None if half_open else self.exchange()
         self.quiet_since = time.monotonic()
         self.server_address = self.listener.getsockname()[:2]
@@ -107,8 +109,9 @@ def run(step, wires):
         connection.half_close()
     idle = []
     for trigger in filter(None, triggers.split("+")):
-        idle.append(time.monotonic() - connection.quiet_since)
+        at_least = time.monotonic() - connection.quiet_since
         wire.inject(trigger, connection)
+        idle.append([at_least, time.monotonic() - connection.busy_since])
         time.sleep(0.02)
     time.sleep(0.05)
     if end == "close":

@@ -12,7 +12,6 @@ import select
 import socket
 import sys
 import threading
-import time
 
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 LOOPBACK = "127.0.0.1"
@@ -54,18 +53,17 @@ def udp():
 
 
 ANSWER_SECONDS = 10
-HOLD_SECONDS = 3  # so that somebody can count the ports in use
 
 
-def to_listener(count, prepare, family=socket.AF_INET, host=LOOPBACK, hold_seconds=0):
+def to_listener(count, prepare, family=socket.AF_INET, host=LOOPBACK, keep=None):
     server = listener(socket.AF_INET6 if host == "::1" else socket.AF_INET, host.replace("::ffff:", ""))
     port = server.getsockname()[1]
-    keep, made = [], []
+    keep, made = [] if keep is None else keep, []
+    keep.append(server)
     for index in range(count):
         sock = tcp(family)
         prepare(sock, index)
         made.append(attempt(sock, (host, port), keep))
-    time.sleep(hold_seconds)
     return made
 
 
@@ -271,11 +269,9 @@ KINDS = {
     "self_connect": self_connect,
     "reconnect_udp": reconnect_udp,
     "exhausted": exhausted,
-    "exhausted_held": lambda count: to_listener(count, nothing, hold_seconds=HOLD_SECONDS),
-    "bind_before_connect_held":
-        lambda count: to_listener(count, bind_any_port, hold_seconds=HOLD_SECONDS),
-    "bind_address_no_port_held":
-        lambda count: to_listener(count, bind_address_no_port, hold_seconds=HOLD_SECONDS),
+    "exhausted_held": lambda count: to_listener(count, nothing, keep=KEEP),
+    "bind_before_connect_held": lambda count: to_listener(count, bind_any_port, keep=KEEP),
+    "bind_address_no_port_held": lambda count: to_listener(count, bind_address_no_port, keep=KEEP),
     "udp_exhausted": udp_exhausted,
     "bound_port_taken": bound_port_taken,
 }
@@ -290,6 +286,8 @@ def run(kind, count):
         "attempts": made,
         "syn_retransmits": syn_retransmits() - before,
     }), flush=True)
+    if kind.endswith("_held"):
+        sys.stdin.read()  # so that somebody can count the ports in use
     for sock in KEEP:
         sock.close()
     KEEP.clear()

@@ -266,6 +266,96 @@ def containers():
             "results": [result for _, result in senders]}
 
 
+TWIN_RULES = """
+table ip twins {
+  chain post {
+    type nat hook postrouting priority 100;
+    ip daddr 127.0.0.2 udp dport 5358 snat to 127.0.0.1:5000
+  }
+}
+"""
+
+
+class Twin:
+    """A process in a namespace of its own, which sends from port 6001, later from 6002."""
+
+    def __init__(self, name, prepare, *destinations):
+        ready, self.ready = os.pipe()
+        results, written = os.pipe()
+        self.results = results
+        self.inum = os.stat(f"/run/netns/{name}").st_ino
+        self.pid = os.fork()
+        if self.pid == 0:
+            with open(f"/run/netns/{name}") as netns:
+                LIBC.setns(netns.fileno(), CLONE_NEWNET)
+            prepare()
+            socks = [udp(port, "0.0.0.0") for port in (6001, 6002)]
+            for sock in socks:
+                os.read(ready, 1)
+                done = [attempt(lambda to=to: sock.sendto(b"x", to)) for to in destinations]
+                os.write(written, (" ".join(done) + "\n").encode())
+            os._exit(0)
+
+    def send(self):
+        os.write(self.ready, b"x")
+        return os.read(self.results, 256).decode().split()
+
+    def end(self):
+        os.waitpid(self.pid, 0)
+
+
+def twins():
+    """Two namespaces have the same addresses, ports and rules. In each the second flow loses."""
+    run("ip", "-batch", "-", text="netns add t1\nnetns add t2\n")
+
+    def prepare():
+        run("ip", "link", "set", "lo", "up")
+        run("nft", "-f", "-", text=TWIN_RULES)
+
+    pair = [Twin(name, prepare, ("127.0.0.2", 5358)) for name in ("t1", "t2")]
+    results = [sent for _ in range(2) for twin in pair for sent in twin.send()]
+    return told(pair, results, results.count("EPERM"))
+
+
+def zones():
+    """
+    Two namespaces have the same address and are told apart by zone on the machine between. With a
+    zone for both directions each has a tuple of its own, and its second flow loses; with a zone for
+    the senders' direction only they share what NAT makes of it, and three lose to the first.
+    """
+    run("ip", "-batch", "-", text="netns add t1\nnetns add t2\nnetns add t3\n")
+    for number, address in ((1, "10.79.0"), (2, "10.79.0"), (3, "10.79.9")):
+        run("ip", "-batch", "-", text=f"""
+            link add z{number} type veth peer name eth0 netns t{number}
+            addr add {address}.1/24 dev z{number}
+            link set z{number} up""")
+        run("ip", "-n", f"t{number}", "-batch", "-", text=f"""
+            link set lo up
+            addr add {address}.2/24 dev eth0
+            link set eth0 up
+            route add default via {address}.1""")
+    for path in ("ip_forward", "conf/all/rp_filter", "conf/z1/rp_filter", "conf/z2/rp_filter"):
+        with open(f"/proc/sys/net/ipv4/{path}", "w") as file:
+            file.write("1" if path == "ip_forward" else "0")
+    before = counters()
+    pair = [Twin(name, lambda: None, ("10.79.9.2", 5359), ("10.79.9.2", 5360))
+            for name in ("t1", "t2")]
+    results = [sent for _ in range(2) for twin in pair for sent in twin.send()]
+    time.sleep(0.2)
+    report = told(pair, results, difference(before)["insert_failed"])
+    run("ip", "netns", "delete", "t3")
+    return report
+
+
+def told(pair, results, refused):
+    for twin in pair:
+        twin.end()
+    for name in ("t1", "t2"):
+        run("ip", "netns", "delete", name)
+    return {"senders": [twin.pid for twin in pair], "inums": [twin.inum for twin in pair],
+            "moved": {"insert_failed": refused}, "results": results}
+
+
 RULES = """
 table inet faults {
   chain s1 { %s }
@@ -274,6 +364,13 @@ table inet faults {
     type filter hook output priority 50;
     udp dport 9999 drop
     udp dport { 7101, 7201, 7301, 9001, 9002 } jump s1
+  }
+  chain zones {
+    type filter hook prerouting priority -300;
+    iifname z1 udp dport 5359 ct zone set 1
+    iifname z2 udp dport 5359 ct zone set 2
+    iifname z1 udp dport 5360 ct original zone set 1
+    iifname z2 udp dport 5360 ct original zone set 2
   }
 }
 table ip faults_nat {
@@ -289,6 +386,7 @@ table ip faults_nat {
     ip daddr 127.0.0.2 tcp dport 5357 snat to 127.0.0.1:5200
     ip daddr 127.0.0.2 icmp type echo-request snat to 127.0.0.1:5000
     ip daddr 10.77.3.2 udp dport 5355 snat to 10.77.3.1:5000
+    ip daddr 10.79.9.2 udp dport { 5359, 5360 } snat to 10.79.9.1:5000
   }
 }
 table ip6 faults_nat {

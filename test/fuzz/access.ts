@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseWebConfig } from "../../src/config/web-config.ts";
-import { hostRule } from "../../src/serve/access/hosts.ts";
-import { parseTokens } from "../../src/serve/access/tokens.ts";
-import { HttpError } from "../../src/serve/errors.ts";
+import { hostRule } from "../../src/http/access/hosts.ts";
+import { parseTokens } from "../../src/http/access/tokens.ts";
+import { HttpError } from "../../src/http/errors.ts";
 import { type FuzzTarget, INHERITED, textOf, unless } from "./target.ts";
 
 const KEYS = [
@@ -35,7 +35,7 @@ export const access: FuzzTarget = {
   create: () =>
     fc.property(textOf([...KEYS, ...VALUES], 30), headers, (text, pairs) => {
       const { problems } = parseWebConfig("web.yaml", text);
-      for (const problem of problems) assert.match(problem, /^web\.yaml:\d+: \S/);
+      for (const problem of problems) assert.match(problem, /^web\.yaml:\d+:\d+: \S/);
       for (const problem of parseTokens("tokens", text).problems) {
         assert.match(problem, /^tokens(:\d+)?: \S/);
       }
@@ -43,7 +43,7 @@ export const access: FuzzTarget = {
         unless(
           (error) => error instanceof HttpError,
           () => {
-            rule?.(pairs.flat());
+            rule(pairs.flat());
             return true;
           },
         ) ?? false;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseCgroup2Mount } from "../../src/config/cgroup.ts";
-import { parseProcCgroup } from "../../src/enrich/cgroups.ts";
-import { workloadOf } from "../../src/enrich/workload.ts";
+import { parseCgroup2Mount } from "../../src/kernel/cgroup2.ts";
+import { parseProcCgroup } from "../../src/names/cgroups.ts";
+import { workloadOf } from "../../src/names/workload.ts";
 import { type FuzzTarget, textOf } from "./target.ts";
 
 const ID = "0123456789abcdef".repeat(4);

@@ -3,10 +3,10 @@ import fc from "fast-check";
 import { findingsAsText } from "../../src/cli/findings.ts";
 import { painter } from "../../src/cli/style.ts";
 import { lineOf } from "../../src/cli/tail.ts";
-import { finding } from "../../src/findings/finding.schema.ts";
+import type { TuplewatchEvent } from "../../src/events/event.ts";
+import { EVENT_SCHEMAS } from "../../src/events/events.schema.ts";
+import { finding } from "../../src/events/finding.schema.ts";
 import type { FindingJson } from "../../src/findings/finding.ts";
-import type { TuplewatchEvent } from "../../src/pipeline/batch.ts";
-import { EVENT_SCHEMAS } from "../../src/pipeline/events.schema.ts";
 import { type FuzzTarget, INHERITED } from "./target.ts";
 import { instanceOf } from "./values.ts";
 

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { CensusAnswer } from "../../src/findings/detector.ts";
+import { PROBE_EVENT_BODIES } from "../../src/events/bodies.gen.ts";
+import { EVENT_SCHEMAS } from "../../src/events/events.schema.ts";
 import { FindingEngine, MAX_ACTIVE, MAX_CLOSED } from "../../src/findings/engine.ts";
 import type { FindingJson } from "../../src/findings/finding.ts";
+import { createLocateNetns } from "../../src/findings/locate-netns.ts";
 import type { ObservedEvent } from "../../src/findings/observed.ts";
-import { EVENT_SCHEMAS } from "../../src/pipeline/events.schema.ts";
-import { PROBE_EVENT_BODIES } from "../../src/probes/bodies.schema.ts";
+import type { PortQueryResult } from "../../src/ports/query.ts";
 import { checkEvent } from "../support/schema.ts";
 import type { FuzzTarget } from "./target.ts";
 import { instanceOf } from "./values.ts";
@@ -23,10 +24,14 @@ const step = fc.record({
   pauseMs: fc.oneof(fc.nat(5), fc.nat(300), fc.nat(MAX_PAUSE_MS)),
 });
 
-const answer: fc.Arbitrary<CensusAnswer | undefined> = fc.option(
+const portQueryResult: fc.Arbitrary<PortQueryResult | undefined> = fc.option(
   fc.record({
     range: fc.record({ low: fc.nat(65_535), high: fc.nat(65_535), available: fc.nat(65_535) }),
-    inUse: fc.nat(65_535),
+    use: fc.record({
+      in_use: fc.nat(65_535),
+      bound_without_peer: fc.nat(65_535),
+      sockets: fc.nat(65_535),
+    }),
     holders: fc.array(
       fc.record(
         {
@@ -52,30 +57,37 @@ export const findings: FuzzTarget = {
     let nowMs = Date.parse("2026-03-14T15:09:26Z");
     let seq = 0;
     let cases = 0;
-    let census: CensusAnswer | undefined;
+    let result: PortQueryResult | undefined;
     const emit = (finding: FindingJson) => checkEvent(asEvent(finding, nowMs));
     const tell = () => {};
     const engine = new FindingEngine({
       sink: { emit, opened: tell, closed: tell, failed: (_, error) => errors.push(error) },
       quietMs: QUIET_MS,
-      environment: { conntrackTable: () => ({ entries: 1, limit: 1 }) },
-      nowMs: () => nowMs,
-      census: { ask: async () => census },
+      environment: {
+        conntrackTable: () => ({ entries: 1, limit: 1 }),
+        locateNetns: createLocateNetns(),
+      },
+      clock: { nowMs: () => nowMs, wallMs: (atMs) => atMs },
+      queryPorts: async () => result,
     });
-    return fc.asyncProperty(fc.array(step, { maxLength: 8 }), answer, async (steps, given) => {
-      census = given;
-      for (const { event, pauseMs } of steps) {
-        nowMs += pauseMs;
-        const time = new Date(nowMs).toISOString();
-        engine.take({ ...(event as ObservedEvent), seq: ++seq, time });
-        engine.tick();
-      }
-      await new Promise((resolve) => setImmediate(resolve));
-      const [error] = errors.splice(0);
-      if (error !== undefined) throw error;
-      if (++cases % CASES_PER_LOOK !== 0) return;
-      assert.ok(engine.findings().length <= MAX_ACTIVE + MAX_CLOSED);
-    });
+    return fc.asyncProperty(
+      fc.array(step, { maxLength: 8 }),
+      portQueryResult,
+      async (steps, given) => {
+        result = given;
+        for (const { event, pauseMs } of steps) {
+          nowMs += pauseMs;
+          const time = new Date(nowMs).toISOString();
+          engine.take({ ...(event as ObservedEvent), seq: ++seq, atMs: nowMs, time });
+          engine.tick();
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+        const [error] = errors.splice(0);
+        if (error !== undefined) throw error;
+        if (++cases % CASES_PER_LOOK !== 0) return;
+        assert.ok(engine.findings().length <= MAX_ACTIVE + MAX_CLOSED);
+      },
+    );
   },
 };
 

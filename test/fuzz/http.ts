@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { type AddressInfo, connect } from "node:net";
+import { connect } from "node:net";
 import fc from "fast-check";
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import { Journal } from "../../src/pipeline/journal.ts";
-import { createServer } from "../../src/serve/server.ts";
+import { createServer } from "../../src/http/server.ts";
+import { Journal } from "../../src/journal/journal.ts";
+import { portReport } from "../../src/ports/report.ts";
 import { checkAnswer } from "../support/schema.ts";
-import { accessOf, ROOMY, STATUS } from "../support/server.ts";
+import { accessOf, ROOMY, STATUS, serveOnLoopback } from "../support/server.ts";
 import { type FuzzTarget, textOf } from "./target.ts";
 
 const PIECES = [
@@ -59,21 +60,22 @@ export const http: FuzzTarget = {
   name: "http",
   weight: 1,
   create: () => {
-    const { app } = createServer({
+    const server = createServer({
       journal: new Journal(ROOMY),
       registry: new Registry(),
       logger: pino({ level: "silent" }),
       maxClients: 1,
       access: accessOf(),
+      portReport,
       ready: () => ({ ok: true }),
       status: async () => STATUS,
     });
-    const listening = app.listen({ host: "127.0.0.1", port: 0 });
-    app.server.unref();
+    const listening = serveOnLoopback(server).then((port) => {
+      for (const one of server.servers.all) one.unref();
+      return port;
+    });
     return fc.asyncProperty(request, async (text) => {
-      await listening;
-      const { port } = app.server.address() as AddressInfo;
-      checkAnswers(await exchange(port, text), text);
+      checkAnswers(await exchange(await listening, text), text);
     });
   },
 };

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { parse } from "node:querystring";
 import fc from "fast-check";
-import { acceptsGzip, negotiateFormat } from "../../src/serve/accept.ts";
-import { errorBody, HttpError } from "../../src/serve/errors.ts";
-import { FILTER_NAMES } from "../../src/serve/filters.ts";
-import { FINDING_QUERY, parseFindingQuery } from "../../src/serve/finding-query.ts";
-import { parsePortQuery } from "../../src/serve/port-query.ts";
-import { parseEventQuery, type RawQuery } from "../../src/serve/query.ts";
+import { acceptsGzip, negotiateFormat } from "../../src/http/accept.ts";
+import { errorBody, HttpError } from "../../src/http/errors.ts";
+import { parseEventQuery, type RawQuery } from "../../src/http/query/event-query.ts";
+import { FILTER_NAMES } from "../../src/http/query/filters.ts";
+import { FINDING_QUERY, parseFindingQuery } from "../../src/http/query/finding-query.ts";
+import { parsePortQuery } from "../../src/http/query/port-query.ts";
 import { connectBatch } from "../support/events.ts";
 import { type FuzzTarget, INHERITED, textOf, unless } from "./target.ts";
 

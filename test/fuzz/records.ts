@@ -2,16 +2,15 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { RecordBatch, type RecordViews, recordViews, type StructLayout } from "libbpf-ts";
 import { Registry } from "prom-client";
-import { keepSound, type RingRecords } from "../../src/kernel/drain.ts";
-import { encodeNdjson } from "../../src/pipeline/encoding.ts";
-import { Intake } from "../../src/pipeline/intake.ts";
-import { Journal } from "../../src/pipeline/journal.ts";
-import { RecordEvents } from "../../src/pipeline/record-events.ts";
-import * as generated from "../../src/probes/events.gen.ts";
-import { eventTypeNumber } from "../../src/probes/fields.ts";
-import { PROBES } from "../../src/probes/index.ts";
-import { kindsOf } from "../../src/probes/kinds.ts";
+import { dropMalformed, type RingRecords } from "../../src/attach/drain.ts";
+import * as generated from "../../src/events/events.gen.ts";
+import { enumValue } from "../../src/events/fields.ts";
+import { Intake } from "../../src/intake/intake.ts";
+import { RecordEvents } from "../../src/intake/record-events.ts";
+import { encodeNdjson } from "../../src/journal/encoding.ts";
+import { Journal } from "../../src/journal/journal.ts";
 import type { Probe } from "../../src/probes/probe.ts";
+import { PROBES } from "../../src/probes/probes.ts";
 import { parseNdjson } from "../support/events.ts";
 import type { FuzzTarget } from "./target.ts";
 
@@ -21,6 +20,7 @@ const MAX_BYTES = 512;
 /** Values of fields that the kernel side takes from a list. */
 const LISTS: Readonly<Record<string, readonly number[]>> = {
   attribution: numbersOf(generated.attributionNames),
+  backend: numbersOf(generated.backendNames),
   cause: numbersOf(generated.causeNames),
   error: [-1, 0, 11, 99, 111],
   inferred: [0, 1, 8, 9],
@@ -70,13 +70,12 @@ export const records: FuzzTarget = {
       const views = ringOf(probe, recipes, sound);
       if (header !== 0) views.i32[0] = header;
       batch.walk(views.i32, 0, views.u8.length, batch.capacity);
-      const count = keepSound(probe, batch, views);
+      const count = dropMalformed(probe, batch, views);
       const whole = recipes.filter(({ surplus }) => surplus === 0).length;
       if (header === 0) assert.equal(count, whole, "records of the right size are kept");
       if (count === 0) return;
       const { offsets, start, end } = batch;
-      const attached = { probe, backend: probe.backends[0] } as RingRecords["probe"];
-      const taken: RingRecords = { probe: attached, views, offsets, count, start, end };
+      const taken: RingRecords = { probe, views, offsets, count, start, end };
       read(taken, sound && header === 0);
       if (sound && header === 0) intake.take(taken);
     });
@@ -96,7 +95,7 @@ function read(taken: RingRecords, sound: boolean): void {
 
 function ringOf(probe: Probe, recipes: readonly Recipe[], sound: boolean): RecordViews {
   const parts = recipes.map(({ kind, bytes, surplus }) => {
-    const kinds = kindsOf(probe);
+    const kinds = probe.recordTypes;
     const { layout } = kinds[kind % kinds.length] as (typeof kinds)[number];
     const record = Uint8Array.from(bytes);
     const view = new DataView(record.buffer);
@@ -118,7 +117,8 @@ function ringOf(probe: Probe, recipes: readonly Recipe[], sound: boolean): Recor
 const TYPE = fieldAt(generated.eventHeadLayout, "type");
 
 function typeOf({ name }: StructLayout): number {
-  return eventTypeNumber(name.replace(/_event$/, ""));
+  const type = name.replace(/_event$/, "") as (typeof generated.eventTypeNames)[1];
+  return enumValue(generated.eventTypeNames, type);
 }
 
 /** Makes each field with a list of values one of them. */

@@ -1,6 +1,7 @@
 import { access } from "./access.ts";
 import { btf } from "./btf.ts";
 import { cgroups } from "./cgroups.ts";
+import { channel, questions } from "./channel.ts";
 import { describers } from "./describers.ts";
 import { findings } from "./findings.ts";
 import { http } from "./http.ts";
@@ -20,4 +21,6 @@ export const TARGETS: readonly FuzzTarget[] = [
   describers,
   cgroups,
   findings,
+  channel,
+  questions,
 ];

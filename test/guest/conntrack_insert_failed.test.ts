@@ -2,9 +2,7 @@ import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { release } from "node:os";
 import { after, before, describe, test } from "node:test";
-import type { ProbeStatus } from "../../src/serve/status.schema.ts";
-import { getStatus } from "../support/api.ts";
-import { startDaemonProcess } from "../support/commands.ts";
+import { type DaemonProcess, startDaemonProcess, stopDaemon } from "../support/commands.ts";
 import {
   type Conntracked,
   type Fault,
@@ -16,9 +14,9 @@ import {
   summary,
   WINNERS,
 } from "../support/conntrack-faults.ts";
-import { addModule, isLoaded, MODULE } from "../support/conntrack-module.ts";
-import { eventsOf, metric } from "../support/feed.ts";
-import { until } from "../support/server.ts";
+import { conservation } from "../support/conservation.ts";
+import { eventsOf } from "../support/feed.ts";
+import { loadModuleLate } from "../support/late-module.ts";
 import { isOlder, sinceKernel } from "../vm/requires.ts";
 
 const PROBE = "conntrack_insert_failed";
@@ -40,35 +38,56 @@ const NAMES = [
   ...(hasChains ? ["chain_too_long"] : []),
   "table_full",
   "containers",
+  "twins",
+  "zones",
 ];
 
 /** The daemon's own choice comes first, and finds no nf_conntrack in the kernel yet. */
 const BACKENDS = hasTrampolines ? ["fentry", "kprobe", "drop_tracepoint"] : ["kprobe"];
 
-for (const [index, backend] of BACKENDS.entries()) {
-  describe(`${PROBE} by ${backend}`, () => checkBackend(backend, index === 0));
-}
-
-function checkBackend(backend: string, isOwnChoice: boolean): void {
-  const infers = backend === "drop_tracepoint";
-  let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
+/** The same faults, seen at once by a daemon for each backend. */
+describe(PROBE, () => {
+  const daemons = new Map<string, DaemonProcess>();
   let faults: Map<string, Fault>;
+
+  before(async () => {
+    for (const backend of BACKENDS) {
+      const isOwnChoice = daemons.size === 0;
+      const daemon = await startDaemonProcess(isOwnChoice ? [] : ["--backend", backend]);
+      daemons.set(backend, daemon);
+      if (isOwnChoice) await loadModuleLate(daemon.url, PROBE, backend);
+    }
+    faults = makeFaults(NAMES);
+  });
+  after(async () => {
+    for (const daemon of daemons.values()) await stopDaemon(daemon);
+  });
+
+  for (const backend of BACKENDS) {
+    describe(`by ${backend}`, () =>
+      checkBackend(
+        backend,
+        () => daemons.get(backend) as DaemonProcess,
+        () => faults,
+      ));
+  }
+});
+
+function checkBackend(
+  backend: string,
+  daemon: () => DaemonProcess,
+  faults: () => ReadonlyMap<string, Fault>,
+): void {
+  const infers = backend === "drop_tracepoint";
   let events: readonly Conntracked[];
   let retries: readonly Conntracked[];
 
   before(async () => {
-    daemon = await startDaemonProcess(isOwnChoice ? [] : ["--backend", backend]);
-    if (isOwnChoice) await loadModuleLate(daemon.url, backend);
-    faults = makeFaults(NAMES);
-    const expected = [...faults.values()].reduce((sum, fault) => sum + reported(fault), 0);
-    events = (await eventsOf(daemon.url, expected, { type: PROBE })) as unknown as Conntracked[];
+    const { url } = daemon();
+    const expected = [...faults().values()].reduce((sum, fault) => sum + reported(fault), 0);
+    events = (await eventsOf(url, expected, { type: PROBE })) as unknown as Conntracked[];
     assert.equal(events.length, expected, JSON.stringify(summary(events)));
-    retries = (await eventsOf(daemon.url, 0, { type: "flow_retry" })) as unknown as Conntracked[];
-  });
-  after(async () => {
-    daemon.child.kill("SIGTERM");
-    const { code } = await daemon.done;
-    assert.equal(code, 0, daemon.stderr());
+    retries = (await eventsOf(url, 0, { type: "flow_retry" })) as unknown as Conntracked[];
   });
 
   /** How many events a fault is, by what the kernel counted. */
@@ -79,7 +98,7 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
   }
 
   function of(name: string): { fault: Fault; mine: Conntracked[] } {
-    const fault = faults.get(name) as Fault;
+    const fault = faults().get(name) as Fault;
     const mine = events.filter((event) => event.original.dst.port === portOf(name, event));
     return { fault, mine };
   }
@@ -136,7 +155,7 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
 
   test("the connect that lost says that it sent its SYN twice", async () => {
     const query = { type: "connect", pid: String(of("snat_tcp").fault.pid), port: "5354" };
-    const connects = await eventsOf(daemon.url, 5, query);
+    const connects = await eventsOf(daemon().url, 5, query);
     const attempts = connects.filter(({ protocol }) => protocol === "tcp");
     assert.deepEqual(
       attempts.map(({ result, syn_retransmits }) => ({ result, syn_retransmits })),
@@ -149,8 +168,8 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
 
   test("each refusal of a flow tells how many there have been", () => {
     const flows = new Map<string, number>();
-    for (const { original, protocol, verdict, refusals } of events) {
-      const flow = JSON.stringify([protocol, original]);
+    for (const { netns, zone, original, protocol, verdict, refusals } of events) {
+      const flow = JSON.stringify([netns, zone, protocol, original]);
       const count = verdict === "dropped" && !infers ? (flows.get(flow) ?? 0) + 1 : undefined;
       assert.equal(refusals, count, flow);
       if (count !== undefined) flows.set(flow, count);
@@ -265,33 +284,49 @@ function checkBackend(backend: string, isOwnChoice: boolean): void {
     assert.equal(event.winner?.owner?.netns.inum, fault.inums?.[0]);
   });
 
-  test("nothing is lost and nothing invented", async () => {
-    const all = events.length + retries.length;
-    for (const count of ["attempted", "emitted", "read", "delivered"]) {
-      const values = await metric(daemon.url, `tuplewatch_events_${count}_total`);
-      assert.equal(values.get(`{probe="${PROBE}"}`), all, count);
+  test("twins: of two namespaces with the same tuples, each flow has its own sender", (t) => {
+    const { fault, mine } = of("twins");
+    t.diagnostic(JSON.stringify(fault));
+    assert.deepEqual(fault.results, ["ok", "ok", "EPERM", "EPERM"]);
+    assert.equal(mine.length, 2);
+    mine.forEach((event, index) => {
+      const inum = fault.inums?.[index];
+      assert.equal(event.original.src.port, 6002);
+      assert.equal((event.netns as { inum: number }).inum, inum);
+      assert.equal((event.process as { pid: number }).pid, fault.senders?.[index]);
+      if (infers) return;
+      assert.equal(event.refusals, 1);
+      for (const owner of [event.owner, event.winner?.owner]) {
+        assert.equal(owner?.process.pid, fault.senders?.[index]);
+        assert.equal(owner?.netns.inum, inum);
+      }
+    });
+  });
+
+  test("zones: of two zones with the same tuples, nobody is taken for the other's sender", (t) => {
+    const { fault, mine } = of("zones");
+    t.diagnostic(JSON.stringify([fault, mine]));
+    const flows = mine.map(({ zone, original: { src, dst } }) => [dst.port, src.port, zone]);
+    assert.deepEqual(flows.sort(), [
+      [5359, 6002, 1],
+      [5359, 6002, 2],
+      [5360, 6001, 2],
+      [5360, 6002, 1],
+      [5360, 6002, 2],
+    ]);
+    for (const event of mine) {
+      // When the first namespace sends from 6002, the second has not done so yet.
+      const isKnown = event.zone === 1 && !infers;
+      assert.equal(event.attribution, isKnown ? "flow_owner" : "none");
+      assert.equal(event.owner?.process.pid, isKnown ? fault.senders?.[0] : undefined);
+      assert.equal(event.winner?.owner, undefined);
+      if (!infers) assert.equal(event.refusals, 1);
     }
   });
-}
 
-async function probeStatus(url: string): Promise<ProbeStatus> {
-  const status = await getStatus(url);
-  return status.kernel?.probes.find(({ probe }) => probe === PROBE) as ProbeStatus;
-}
-
-/** The daemon is there first; then nf_conntrack comes. */
-async function loadModuleLate(url: string, backend: string): Promise<void> {
-  assert.ok(!isLoaded(MODULE), "loaded before the test");
-  const early = await probeStatus(url);
-  assert.equal(early.backend, hasTrampolines ? "drop_tracepoint" : null);
-  const waiting = { reason: `waiting for module ${MODULE}` };
-  assert.deepEqual(early.passed_over.slice(0, 2), [
-    { backend: "fentry", ...waiting },
-    { backend: "kprobe", ...waiting },
-  ]);
-  addModule();
-  await until(async () => (await probeStatus(url)).backend === backend, backend, 30_000);
-  const attached = await metric(url, "tuplewatch_probe_attached");
-  assert.equal(attached.get(`{probe="${PROBE}",backend="${backend}"}`), 1);
-  assert.equal(attached.get(`{probe="${PROBE}",backend="drop_tracepoint"}`), 0);
+  test("nothing is lost and nothing invented", async () => {
+    const all = events.length + retries.length;
+    const { attempted, delivered } = await conservation(daemon().url, PROBE);
+    assert.deepEqual([attempted, delivered], [all, all]);
+  });
 }

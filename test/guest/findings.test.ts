@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
+import type { FindingKind } from "../../src/events/finding-kinds.ts";
+import type { FindingJson } from "../../src/findings/finding.ts";
 import { getFindings } from "../support/api.ts";
-import { startDaemonProcess } from "../support/commands.ts";
+import { type DaemonProcess, startDaemonProcess, stopDaemon } from "../support/commands.ts";
 import type { Attempts } from "../support/connects.ts";
+import { isOfMarker, passMarker } from "../support/marker.ts";
 import { Netns } from "../support/netns.ts";
-import { until } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 interface Fault {
   readonly fault: string;
@@ -22,7 +24,7 @@ const EXPECTED = 5;
 describe("findings, by the best backends of this kernel", () => {
   const faults = new Map<string, Fault>();
   const netns = new Netns();
-  let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
+  let daemon: DaemonProcess;
   let bound: Attempts;
   let found: readonly FindingJson[] = [];
 
@@ -30,7 +32,8 @@ describe("findings, by the best backends of this kernel", () => {
     execFileSync("modprobe", ["nf_conntrack"]);
     daemon = await startDaemonProcess();
     netns.sysctl("net.ipv4.ip_local_port_range", "30000 30099");
-    bound = await netns.faultWhile<Attempts>("connects.py", "bind_before_connect_held", "96");
+    const held = await netns.faultHeld<Attempts>("connects.py", "bind_before_connect_held", "96");
+    bound = held.made;
     const script = "test/faults/conntrack_faults.py";
     const text = execFileSync("python3", [script, ...CONNTRACK_FAULTS], { encoding: "utf8" });
     for (const line of text.trim().split("\n")) {
@@ -41,17 +44,17 @@ describe("findings, by the best backends of this kernel", () => {
       found = await read();
       return found.length >= EXPECTED;
     }, "all findings");
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await held.end();
+    await passMarker(daemon.url);
     found = await read();
   });
   after(async () => {
     netns.delete();
-    daemon.child.kill("SIGTERM");
-    assert.equal((await daemon.done).code, 0);
+    await stopDaemon(daemon);
   });
 
-  function read(): Promise<readonly FindingJson[]> {
-    return getFindings(daemon.url);
+  async function read(): Promise<readonly FindingJson[]> {
+    return (await getFindings(daemon.url)).filter((finding) => !isOfMarker(finding));
   }
 
   function one(kind: FindingKind, text: string): FindingJson {

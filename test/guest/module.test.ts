@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { type TestContext, test } from "node:test";
 import { getStatus } from "../support/api.ts";
-import { startDaemonProcess } from "../support/commands.ts";
+import { type DaemonProcess, startDaemonProcess, stopDaemon } from "../support/commands.ts";
 import {
   addModule,
   isLoaded,
@@ -11,22 +11,22 @@ import {
   removeModule,
 } from "../support/conntrack-module.ts";
 import { eventsOf } from "../support/feed.ts";
+import { fetchAgain } from "../support/fetch.ts";
 import { FAULTS } from "../support/netns.ts";
-import { until } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { sinceKernel } from "../vm/requires.ts";
 
 const PROBE = "conntrack_insert_failed";
 /** The daemon looks every second; a guest is slow. */
 const FOLLOW_MS = 30_000;
 
-type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
+type Daemon = DaemonProcess;
 
 async function startWith(t: TestContext, backend: string): Promise<Daemon> {
   addModule();
   const daemon = await startDaemonProcess(["--probes", PROBE, "--backend", backend]);
   t.after(async () => {
-    daemon.child.kill("SIGTERM");
-    assert.equal((await daemon.done).code, 0, daemon.stderr());
+    await stopDaemon(daemon);
   });
   assert.equal(await attachedBackend(daemon), backend);
   return daemon;
@@ -61,7 +61,7 @@ test("a kprobe lets it go, and is attached again when it is back", async (t) => 
   await until(isRemoved, `${MODULE} removed`, FOLLOW_MS);
   assert.ok(!isLoaded(MODULE));
   await until(async () => (await attachedBackend(daemon)) === null, "detached", FOLLOW_MS);
-  assert.equal((await fetch(`${daemon.url}/metrics`)).status, 200);
+  assert.equal((await fetchAgain(`${daemon.url}/metrics`)).status, 200);
   addModule();
   await until(async () => (await attachedBackend(daemon)) === "kprobe", "attached", FOLLOW_MS);
   await checkWorks(daemon, 2);

@@ -1,2 +1,2 @@
 // In guests events carry ids of the version 2 hierarchy for every process.
-import "../real/names.test.ts";
+import "../host/names.test.ts";

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import { type PortSnapshot, takePortSnapshot } from "../../src/kernel/ports.ts";
-import { startDaemonProcess } from "../support/commands.ts";
+import { type PortSnapshot, takePortSnapshot } from "../../src/ports/snapshot.ts";
+import { type DaemonProcess, startDaemonProcess, stopDaemon } from "../support/commands.ts";
 import { metric } from "../support/feed.ts";
 import { Netns } from "../support/netns.ts";
 import { find, type HeldPorts, holdPorts } from "../support/ports.ts";
-import { until } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { sinceKernel } from "../vm/requires.ts";
 
 /** Each flow is one entry. */
@@ -26,7 +26,7 @@ const TRACK = `table ip track {
 describe("network namespaces", () => {
   const namespaces = FLOWS.map(() => new Netns());
   const [, second] = namespaces as [Netns, Netns];
-  let daemon: Awaited<ReturnType<typeof startDaemonProcess>>;
+  let daemon: DaemonProcess;
   let held: HeldPorts;
   let snapshot: PortSnapshot;
 
@@ -45,16 +45,15 @@ describe("network namespaces", () => {
     daemon = await startDaemonProcess(["--backend", "counters"]);
   });
   after(async () => {
-    daemon.child.kill("SIGTERM");
-    assert.equal((await daemon.done).code, 0);
+    await stopDaemon(daemon);
     await held.end();
     for (const netns of namespaces) netns.delete();
   });
 
   test("each tells the entries of its own conntrack table", async () => {
     const read = () => metric(daemon.url, "tuplewatch_conntrack_entries");
-    // The first scrape may be over before the first census is, on a slow guest.
-    await until(async () => (await read()).size > 0, "a census");
+    // The first scrape may be over before the first scan is, on a slow guest.
+    await until(async () => (await read()).size > 0, "a scan");
     const entries = await read();
     const limits = await metric(daemon.url, "tuplewatch_conntrack_entries_limit");
     const [one, two] = namespaces.map(({ name }) => `{netns="${name}"}`) as [string, string];
@@ -83,7 +82,7 @@ describe("network namespaces", () => {
 
   test("sockets that are bound and nothing else hold a port too", (t) => {
     if (!sinceKernel(t, "6.8", "sock_diag lists sockets that are bound only")) return;
-    assert.equal(snapshot.tcp.boundWithoutPeer, 3);
+    assert.equal(snapshot.tcp.bound_without_peer, 3);
   });
 
   test("each has a cookie of its own", (t) => {

@@ -14,6 +14,7 @@ import struct
 import sys
 
 from net import World, finish, say
+from servers import echo_udp
 
 SERVER = "10.9.0.2"
 WEB, DNS = 8080, 53
@@ -31,15 +32,6 @@ def serve_web(parent):
         except OSError:
             pass
         connection.close()
-
-
-def serve_dns(parent):
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((SERVER, DNS))
-    parent.report("listening")
-    while True:
-        question, sender = sock.recvfrom(512)
-        sock.sendto(question, sender)
 
 
 def fetch(how):
@@ -106,7 +98,7 @@ def main():
     count = int(sys.argv[1])
     with World("host", "box", "server") as world:
         build(world)
-        world.start("server", serve_dns).read()
+        world.start("server", echo_udp((SERVER, DNS))).read()
         box = world.start("box", client(count // 3), comm="box")
         totals = [0, 0, 0]
         for _ in range(3):

@@ -71,40 +71,48 @@ def serve(parent):
     connections[1].recv(100)
 
 
-def connect(number):
+def connect(number, port):
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((f"10.1.{number}.2", PORT))
+    sock.bind((f"10.1.{number}.2", port))
     sock.connect((FRONT_ENDS[number - 1], 443))
     return sock
 
 
-def ask(parent):
-    first = connect(1)
-    first.sendall(b"question")
-    parent.report(first.recv(100).decode())
-    second = connect(2)
-    parent.report("connected")
-    first.close()
-    second.close()
+def ask(port):
+    def body(parent):
+        first = connect(1, port)
+        first.sendall(b"question")
+        parent.report(first.recv(100).decode())
+        second = connect(2, port)
+        parent.report("connected")
+        first.close()
+        second.close()
+    return body
+
+
+def collide(world, port):
+    server = world.start("proxy", serve, comm="proxy")
+    server.read()
+    say(f"client: port {port} to {FRONT_ENDS[0]}, which is {SHARED}:{port} at the proxy")
+    client = world.start("client", ask(port), comm="client")
+    client.read()
+    say(f"client: port {port} to {FRONT_ENDS[1]}: the same tuple at the proxy")
+    fate = server.read()
+    say(f"proxy: the established connection is {fate}")
+    server.read()
+    client.read()
+    say("client: the second connection is up")
+    return {"fate": fate, "pid": server.pid, "client_pid": client.pid}
 
 
 def main():
     with World("client", "nat1", "nat2", "front1", "front2", "proxy") as world:
         build(world)
-        server = world.start("proxy", serve, comm="proxy")
-        server.read()
-        say(f"client: port {PORT} to {FRONT_ENDS[0]}, which is {SHARED}:{PORT} at the proxy")
-        client = world.start("client", ask, comm="client")
-        client.read()
-        say(f"client: port {PORT} to {FRONT_ENDS[1]}: the same tuple at the proxy")
-        fate = server.read()
-        say(f"proxy: the established connection is {fate}")
-        server.read()
-        client.read()
-        say("client: the second connection is up, after a SYN retransmit")
-        finish(fate=fate, pid=server.pid, netns=world.inum("proxy"), local=PROXY,
-               peer=[SHARED, PORT], client_pid=client.pid)
+        ports = iter(range(PORT, PORT + 100))
+        first = collide(world, next(ports))
+        finish(lambda: collide(world, next(ports)), **first, netns=world.inum("proxy"), local=PROXY,
+               peer=[SHARED, PORT], gateways=[world.full("nat1"), world.full("nat2")])
 
 
 main()

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Incident C: no free local port.
 
-    local_ports.py plain | bind_before_connect | bind_address_no_port
+    local_ports.py plain | bind_before_connect | bind_address_no_port | LINE
 
 A namespace with a range of 200 ports. `plain`: 1,000 connects to one destination. The others bind
 to an address before they connect, to 300 destinations: without IP_BIND_ADDRESS_NO_PORT each locks a
-port whatever its destination.
+port whatever its destination. LINE is Python, run before bind(), where `sock` is the socket.
 """
 import errno
 import socket
@@ -13,19 +13,12 @@ import sys
 from collections import Counter
 
 from net import World, finish, say
+from servers import hold_tcp
 
 RANGE = (20000, 20199)
 SERVICE = 9000
 IP_BIND_ADDRESS_NO_PORT = 24
-ATTEMPTS = {"plain": 1000, "bind_before_connect": 300, "bind_address_no_port": 300}
-
-
-def serve(parent):
-    listener = socket.create_server(("0.0.0.0", SERVICE), backlog=1024)
-    parent.report("listening")
-    connections = []
-    while True:
-        connections.append(listener.accept()[0])
+ATTEMPTS = 300
 
 
 def attempt(kind, index, kept):
@@ -37,6 +30,8 @@ def attempt(kind, index, kept):
             return "ok"
         if kind == "bind_address_no_port":
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        elif kind != "bind_before_connect":
+            exec(kind, {"sock": sock, "socket": socket})
         sock.bind(("127.0.0.1", 0))
         sock.connect((f"127.1.{index >> 8}.{index & 255}", SERVICE))
         return "ok"
@@ -45,24 +40,29 @@ def attempt(kind, index, kept):
         return errno.errorcode[error.errno]
 
 
-def client(kind):
+def client(kind, attempts):
     def body(parent):
         kept = []
-        parent.report(Counter(attempt(kind, index, kept) for index in range(ATTEMPTS[kind])))
+        parent.report(Counter(attempt(kind, index, kept) for index in range(attempts)))
         parent.wait()
     return body
+
+
+def crawl(world, kind, attempts):
+    crawler = world.start("crowd", client(kind, attempts), comm="crawler")
+    results = crawler.read()
+    say(f"crawler with pid {crawler.pid}: {results} of {attempts} connects")
+    return {"results": results, "pid": crawler.pid}
 
 
 def main():
     kind = sys.argv[1]
     with World("crowd") as world:
         world.sysctl("crowd", "net.ipv4.ip_local_port_range", f"{RANGE[0]}\t{RANGE[1]}")
-        world.start("crowd", serve, comm="service").read()
-        crawler = world.start("crowd", client(kind), comm="crawler")
-        results = crawler.read()
-        say(f"crawler with pid {crawler.pid}: {results} of {ATTEMPTS[kind]} connects")
-        finish(results=results, pid=crawler.pid, netns=world.inum("crowd"), range=RANGE,
-               service=SERVICE)
+        world.start("crowd", hold_tcp(("0.0.0.0", SERVICE)), comm="service").read()
+        first = crawl(world, kind, 1000 if kind == "plain" else ATTEMPTS)
+        finish(lambda: crawl(world, kind, ATTEMPTS), **first, netns=world.inum("crowd"),
+               range=RANGE, service=SERVICE)
 
 
 main()

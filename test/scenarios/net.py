@@ -1,6 +1,7 @@
 """Network namespaces, links between them and processes inside them, for the scenarios.
 
-All names begin with the prefix of this run; `World` removes what it made, also after an error.
+All names begin with the prefix of this run; `World` removes what it made, also after an error. What
+SCENARIO_NAMES and SCENARIO_COMMS hold is put behind the names of namespaces and processes.
 """
 import ctypes
 import json
@@ -34,8 +35,8 @@ class World:
         self.names = names
         self.children = []
         self.home = open("/proc/self/ns/net")
-        run("ip", "-batch", "-", text="".join(f"netns add {self.full(name)}\n" for name in names))
         for name in names:
+            run("ip", "netns", "add", self.full(name))
             run("ip", "-n", self.full(name), "link", "set", "lo", "up")
             for scope in ("all", "default"):
                 self.sysctl(name, f"net.ipv4.conf.{scope}.rp_filter", 0)
@@ -54,7 +55,7 @@ class World:
             subprocess.run(["ip", "netns", "delete", self.full(name)], check=False)
 
     def full(self, name):
-        return self.prefix + name
+        return self.prefix + name + os.environ.get("SCENARIO_NAMES", "")
 
     def inum(self, name):
         return os.stat(f"/run/netns/{self.full(name)}").st_ino
@@ -95,7 +96,7 @@ class World:
                 os.close(reader)
                 os.close(tell)
                 self.enter(name)
-                rename(comm or name)
+                rename((comm or name) + os.environ.get("SCENARIO_COMMS", ""))
                 if uid:
                     os.setgid(uid)
                     os.setuid(uid)
@@ -108,6 +109,11 @@ class World:
         os.close(go)
         self.children.append(pid)
         return Process(pid, os.fdopen(reader), tell)
+
+    def end(self, process):
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitpid(process.pid, 0)
+        self.children.remove(process.pid)
 
 
 def set_namespace(file):
@@ -152,12 +158,19 @@ class Process:
         return json.loads(line)
 
 
-def finish(**result):
+def finish(again=None, **result):
     """
     Prints the result; the time is that of the last packet, or a little later. Until the end of the
-    input everything stays as it is, to be looked at.
+    input everything stays as it is, to be looked at. Each line of the input, a list, is what to call
+    `again` with, which lets the same happen once more; its result is printed likewise.
     """
-    print(json.dumps({"ended_at_ms": time.time() * 1000, **result}), flush=True)
+    report(result)
     if sys.stdin.isatty():
         say("Ctrl-D removes the namespaces")
-    sys.stdin.read()
+    for line in sys.stdin:
+        if again and line.startswith("["):
+            report(again(*json.loads(line)))
+
+
+def report(result):
+    print(json.dumps({"ended_at_ms": time.time() * 1000, **result}), flush=True)

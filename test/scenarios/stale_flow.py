@@ -12,6 +12,7 @@ import socket
 import sys
 
 from net import World, finish, say
+from servers import echo_udp
 
 PROXY_UID = 1337
 SERVER = ("10.6.0.2", 53)
@@ -29,15 +30,6 @@ def build(world, extra):
     }}""")
 
 
-def serve(parent):
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(SERVER)
-    parent.report("listening")
-    while True:
-        question, sender = sock.recvfrom(512)
-        sock.sendto(b"answer to " + question, sender)
-
-
 def ask(port, question):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("10.6.0.1", port))
@@ -51,41 +43,66 @@ def ask(port, question):
         sock.close()
 
 
-def client(parent):
-    parent.report(ask(PORT, b"client"))
+def client(port):
+    def body(parent):
+        parent.report(ask(port, b"client"))
+    return body
 
 
-def proxy(parent):
-    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listener.bind(("0.0.0.0", 8053))
-    parent.report("listening")
-    question, sender = listener.recvfrom(512)
-    listener.sendto(b"cached", sender)
-    parent.wait()
-    answer = ask(PORT, b"proxy")
-    listener.settimeout(0.2)
-    try:
-        looped = listener.recvfrom(512)[0].decode()
-    except TimeoutError:
-        looped = None
-    parent.report([answer, looped])
+def proxy(port):
+    def body(parent):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listener.bind(("0.0.0.0", 8053))
+        parent.report("listening")
+        question, sender = listener.recvfrom(512)
+        listener.sendto(b"cached", sender)
+        while True:
+            parent.wait()
+            answer = ask(port, b"proxy")
+            listener.settimeout(0.2)
+            try:
+                looped = listener.recvfrom(512)[0].decode()
+            except TimeoutError:
+                looped = None
+            parent.report([answer, looped])
+    return body
+
+
+def incident(world, port):
+    sidecar = world.start("pod", proxy(port), uid=PROXY_UID, comm="sidecar")
+    sidecar.read()
+    app = world.start("pod", client(port), uid=1000, comm="app")
+    cached = app.read()
+    say(f"app, pid {app.pid}: asks {SERVER[0]} from port {port}: {cached!r}")
+    return sidecar, {"app_pid": app.pid, "cached": cached, **ask_again(sidecar, port)}
+
+
+def ask_again(sidecar, port):
+    sidecar.proceed()
+    answer, looped = sidecar.read()
+    say(f"sidecar, pid {sidecar.pid}: asks {SERVER[0]} from port {port}: {answer!r}")
+    say(f"sidecar: receives its own question: {looped!r}")
+    return {"sidecar_pid": sidecar.pid, "answer": answer, "looped": looped}
 
 
 def main():
     kind = sys.argv[1]
     with World("pod", "server") as world:
         build(world, NOTRACK if kind == "notrack" else "")
-        world.start("server", serve).read()
-        sidecar = world.start("pod", proxy, uid=PROXY_UID, comm="sidecar")
-        sidecar.read()
-        app = world.start("pod", client, uid=1000, comm="app")
-        say(f"app, pid {app.pid}: asks {SERVER[0]} from port {PORT}: {app.read()!r}")
-        sidecar.proceed()
-        answer, looped = sidecar.read()
-        say(f"sidecar, pid {sidecar.pid}: asks {SERVER[0]} from port {PORT}: {answer!r}")
-        say(f"sidecar: receives its own question: {looped!r}")
-        finish(app_pid=app.pid, sidecar_pid=sidecar.pid, answer=answer, looped=looped,
-               netns=world.inum("pod"), server=SERVER, port=PORT, uid=PROXY_UID)
+        world.start("server", echo_udp(SERVER, b"answer to ")).read()
+        ports = iter(range(PORT, PORT + 100))
+        sidecar, result = incident(world, next(ports))
+
+        def again(what):
+            """The sidecar's question alone, from the same port, or all from another port."""
+            nonlocal sidecar
+            if what == "question":
+                return ask_again(sidecar, PORT)
+            world.end(sidecar)
+            sidecar, result = incident(world, next(ports))
+            return result
+
+        finish(again, **result, netns=world.inum("pod"), server=SERVER, port=PORT, uid=PROXY_UID)
 
 
 main()

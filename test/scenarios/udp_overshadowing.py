@@ -1,25 +1,26 @@
 #!/usr/bin/env python3
-"""Incident D: two UDP sockets on one 4-tuple; the newer one gets the older one's answers."""
+"""
+Incident D: two UDP sockets on one 4-tuple; the newer one gets the older one's answers.
+
+    udp_overshadowing.py shared | own_port | exclusive
+
+`own_port`: the newer one has a local port of its own. `exclusive`: neither sets SO_REUSEADDR.
+"""
+import errno
 import socket
+import sys
 
 from net import World, finish, say
+from servers import echo_udp
 
 LOCAL, PEER = ("10.5.0.1", 7000), ("10.5.0.2", 7001)
 
 
-def serve(parent):
+def connected(kind, port=LOCAL[1]):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(PEER)
-    parent.report("listening")
-    while True:
-        question, sender = sock.recvfrom(100)
-        sock.sendto(question, sender)
-
-
-def connected():
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(LOCAL)
+    if kind != "exclusive":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((LOCAL[0], port))
     sock.connect(PEER)
     sock.settimeout(2)
     return sock
@@ -33,35 +34,49 @@ def ask(sock, question):
         return None
 
 
-def older(parent):
-    sock = connected()
-    parent.report(ask(sock, b"first"))
-    parent.wait()
-    parent.report(ask(sock, b"second"))
+def older(kind):
+    def body(parent):
+        sock = connected(kind)
+        parent.report(ask(sock, b"first"))
+        parent.wait()
+        parent.report(ask(sock, b"second"))
+        parent.wait()
+    return body
 
 
-def newer(parent):
-    sock = connected()
-    parent.report("connected")
-    parent.report(sock.recv(100).decode())
+def newer(kind):
+    def body(parent):
+        try:
+            sock = connected(kind, 0 if kind == "own_port" else LOCAL[1])
+        except OSError as error:
+            parent.report(errno.errorcode[error.errno])
+            return parent.report(None)
+        parent.report("connected")
+        try:
+            parent.report(sock.recv(100).decode())
+        except TimeoutError:
+            parent.report(None)
+        parent.wait()
+    return body
 
 
 def main():
+    kind = sys.argv[1]
     with World("left", "right") as world:
         world.link("left", "10.5.0.1/24", "right", "10.5.0.2/24")
-        world.start("right", serve).read()
-        old = world.start("left", older, comm="older")
+        world.start("right", echo_udp(PEER)).read()
+        old = world.start("left", older(kind), comm="older")
         say(f"older, pid {old.pid}: asks, and is answered {old.read()!r}")
-        new = world.start("left", newer, comm="newer")
-        new.read()
-        say(f"newer, pid {new.pid}: connects to the same 4-tuple")
+        new = world.start("left", newer(kind), comm="newer")
+        outcome = new.read()
+        say(f"newer, pid {new.pid}: connects to the same peer: {outcome}")
         old.proceed()
         stolen = new.read()
-        say(f"newer: receives {stolen!r}, which it never asked for")
+        say(f"newer: receives {stolen!r}, and asked for nothing")
         answer = old.read()
         say(f"older: asks again, and is answered {answer!r}")
-        finish(older_pid=old.pid, newer_pid=new.pid, answer=answer, stolen=stolen, local=LOCAL,
-               peer=PEER, netns=world.inum("left"))
+        finish(older_pid=old.pid, newer_pid=new.pid, outcome=outcome, answer=answer, stolen=stolen,
+               local=LOCAL, peer=PEER, netns=world.inum("left"))
 
 
 main()

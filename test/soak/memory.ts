@@ -6,26 +6,26 @@ const SAMPLES = 5;
 const SAMPLE_MS = 200;
 const COLLECT_MS = 1000;
 
-/** Resident memory of a daemon that was started with gc-on-signal.ts. */
+/** Resident memory of both processes of a daemon that was started with gc-on-signal.ts. */
 export class Memory {
-  readonly #pid: number;
+  readonly #pids: readonly number[];
   /** One a round, in quiet: after all garbage was collected, and before. MiB. */
   readonly settled: number[] = [];
   readonly unsettled: number[] = [];
   readonly anonymous: number[] = [];
 
-  constructor(pid: number) {
-    this.#pid = pid;
+  constructor(pids: readonly number[]) {
+    this.#pids = pids;
   }
 
   /** To be called when the daemon has nothing to do. */
   async sample(): Promise<void> {
-    this.unsettled.push(residentMiB(this.#pid).total);
-    process.kill(this.#pid, "SIGUSR2");
+    this.unsettled.push(residentMiB(this.#pids).total);
+    for (const pid of this.#pids) process.kill(pid, "SIGUSR2");
     await sleep(COLLECT_MS);
     const seen = [];
     for (let i = 0; i < SAMPLES; i++) {
-      seen.push(residentMiB(this.#pid));
+      seen.push(residentMiB(this.#pids));
       await sleep(SAMPLE_MS);
     }
     this.settled.push(median(seen.map(({ total }) => total)));

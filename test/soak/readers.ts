@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { until } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { SoakReader } from "./reader.ts";
 
 /** Passing readers come at this interval, and stay for two. */

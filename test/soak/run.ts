@@ -41,7 +41,7 @@ async function main(): Promise<number> {
   if (values.kernel !== undefined) return inGuest(values.kernel, minutes, rate);
   const say = (line: string) => process.stderr.write(`soak: ${line}\n`);
   const result = await soak({
-    seconds: minutes * 60,
+    amount: { seconds: minutes * 60 },
     rate,
     roundSeconds: ROUND_SECONDS,
     withModule: values.module,

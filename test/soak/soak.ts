@@ -1,16 +1,17 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TestCgroup } from "../support/cgroup.ts";
-import { type Running, startDaemonProcess } from "../support/commands.ts";
+import { pidsOf, type Running, startDaemonProcess, withoutReader } from "../support/commands.ts";
 import { addModule } from "../support/conntrack-module.ts";
-import { type Account, balanced } from "./conservation.ts";
+import { type Account, balanced } from "../support/conservation.ts";
 import { Load } from "./load.ts";
 import { Memory } from "./memory.ts";
 import { reloadModule } from "./module-reload.ts";
 import { Readers } from "./readers.ts";
 
 export interface SoakOptions {
-  readonly seconds: number;
+  /** How much of it: a number of rounds, or as many as take so long. */
+  readonly amount: { readonly rounds: number } | { readonly seconds: number };
   /** Ordinary connections a second. */
   readonly rate: number;
   readonly roundSeconds: number;
@@ -55,18 +56,22 @@ async function soakCgroup(cgroup: string, options: SoakOptions): Promise<SoakRes
   // fentry would hold the module; a kprobe lets it go.
   const backend = options.withModule ? ["--backend", "kprobe"] : [];
   const daemon = await startDaemonProcess(["--cgroup", cgroup, ...DAEMON, ...backend], {
-    timeoutMs: (2 * options.seconds + 600) * 1000,
+    timeoutMs: (2 * secondsOf(options) + 600) * 1000,
     wrapper: ["env", `NODE_OPTIONS=--import=${GC}`],
   });
   options.say(`the daemon serves ${daemon.url}`);
   const result = await new Soak(daemon, new Load(cgroup), options).run().finally(() => {
-    daemon.child.kill("SIGCONT");
     daemon.child.kill("SIGTERM");
     return daemon.done;
   });
   const { code, stderr } = await daemon.done;
   if (code !== 0) throw new Error(`the daemon ended with exit code ${code}: ${stderr}`);
   return result;
+}
+
+/** Of load alone. */
+function secondsOf({ amount, roundSeconds }: SoakOptions): number {
+  return "rounds" in amount ? amount.rounds * roundSeconds : amount.seconds;
 }
 
 class Soak {
@@ -81,13 +86,13 @@ class Soak {
     this.#daemon = daemon;
     this.#load = load;
     this.#options = options;
-    this.#memory = new Memory(daemon.child.pid as number);
+    this.#memory = new Memory(pidsOf(daemon));
   }
 
   async run(): Promise<SoakResult> {
     const { url } = this.#daemon;
     const readers = await Readers.open(url);
-    const endMs = performance.now() + this.#options.seconds * 1000;
+    const startedMs = performance.now();
     let account: Account;
     do {
       await this.#round(readers);
@@ -95,7 +100,7 @@ class Soak {
       await readers.caughtUp(account.appended);
       await this.#memory.sample();
       this.#say(account);
-    } while (performance.now() < endMs);
+    } while (!this.#isOver(startedMs));
     readers.end();
     const lost = [...account.probes.values()].reduce((sum, counts) => sum + counts.lost, 0);
     if (readers.lostInKernel !== lost) {
@@ -111,6 +116,13 @@ class Soak {
       lostInKernel: lost,
       memory: this.#memory,
     };
+  }
+
+  #isOver(startedMs: number): boolean {
+    const { amount } = this.#options;
+    return "rounds" in amount
+      ? this.#memory.settled.length >= amount.rounds
+      : performance.now() >= startedMs + amount.seconds * 1000;
   }
 
   async #round(readers: Readers): Promise<void> {
@@ -129,11 +141,8 @@ class Soak {
   }
 
   async #stopAndGoOn(): Promise<void> {
-    const { child } = this.#daemon;
     await sleep(1000);
-    child.kill("SIGSTOP");
-    await sleep(STOPS_MS[this.#stops++ % STOPS_MS.length]);
-    child.kill("SIGCONT");
+    await withoutReader(this.#daemon, () => sleep(STOPS_MS[this.#stops++ % STOPS_MS.length]));
   }
 
   #say({ probes }: Account): void {

@@ -1,7 +1,8 @@
-import type { PortReport } from "../../src/enrich/port-report.schema.ts";
 import type { FindingJson } from "../../src/findings/finding.ts";
-import type { Status } from "../../src/serve/status.schema.ts";
+import type { Status } from "../../src/http/openapi/status.schema.ts";
+import type { PortReport } from "../../src/ports/report.schema.ts";
 import { checkAnswer } from "./documented.ts";
+import { fetchAgain } from "./fetch.ts";
 
 /** Answers of a daemon, each as its schema has it. */
 
@@ -23,7 +24,7 @@ async function get<T>(
   path: "/findings" | "/ports" | "/status",
   query: string,
 ): Promise<T> {
-  const response = await fetch(`${url}${path}?${query}`);
+  const response = await fetchAgain(`${url}${path}?${query}`);
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text}`);
   const body: unknown = JSON.parse(text);

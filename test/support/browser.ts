@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { until } from "./server.ts";
+import { until } from "./until.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

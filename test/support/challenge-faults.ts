@@ -8,7 +8,7 @@ export interface Challenged {
   readonly rcv_nxt: number;
   readonly snd_una: number;
   /** Seconds from the connection's last data to each forged segment. */
-  readonly idle: readonly number[];
+  readonly idle: readonly (readonly [atLeast: number, atMost: number])[];
   readonly moved: Readonly<
     Record<"TCPChallengeACK" | "TCPSYNChallenge" | "TCPACKSkippedChallenge" | "PAWSEstab", number>
   >;

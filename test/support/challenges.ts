@@ -7,8 +7,16 @@ import type { ParsedEvent } from "./events.ts";
 import { eventsOf } from "./feed.ts";
 import type { Netns } from "./netns.ts";
 
-/** A delayed ACK comes 40 ms after the data; the clock counts 1 to 10 ms at once. */
-const IDLE_TOLERANCE_SECONDS = 0.1;
+/** A delayed ACK comes 40 ms after the data, on a busy machine later. */
+const ACK_DELAY_SECONDS = 0.5;
+/**
+ * The kernel takes this time in jiffies. They fall behind while a CPU waits for its turn, and catch
+ * up all at once: by 14 ms in a busy guest. A wrong unit would still show on the pause of a second.
+ */
+const JIFFIES_BEHIND_SECONDS = 0.5;
+
+/** From then on a connection has survived its last challenge. */
+const SURVIVAL_MS = 10_000;
 
 /** What one daemon saw of the faults. */
 export class Seen {
@@ -113,11 +121,14 @@ export function testChallenges(
       const told = seen.events(name).map(({ idle_ns }) => (idle_ns as number) / 1e9);
       assert.equal(told.length, idle.length);
       told.forEach((seconds, index) => {
-        const apart = Math.abs(seconds - (idle[index] as number));
-        assert.ok(apart < IDLE_TOLERANCE_SECONDS, `${name}: ${told} for ${idle}`);
+        const [atLeast, atMost] = idle[index] as (typeof idle)[number];
+        const text = `${name}: ${told} for ${JSON.stringify(idle)}`;
+        assert.ok(seconds >= 0 && seconds >= atLeast - ACK_DELAY_SECONDS, text);
+        assert.ok(seconds <= atMost + JIFFIES_BEHIND_SECONDS, text);
       });
     }
-    assert.ok((seen.faults.idle.idle[0] as number) > 1);
+    const [afterPause] = seen.faults.idle.idle;
+    assert.ok(afterPause !== undefined && afterPause[0] >= 1);
   });
 
   check("what the per-socket limiter holds back says so", (seen) => {
@@ -244,6 +255,6 @@ function checkOutcome(event: ParsedEvent, seen: Seen, name: Name): void {
   assert.deepEqual(event.process, first.process);
   assert.deepEqual(event.cgroup, first.cgroup);
   const delayMs = (event.delay_ns as number) / 1e6;
-  const [atLeast, below] = event.outcome === "survived" ? [10_000, 12_000] : [0, 10_000];
-  assert.ok(delayMs >= atLeast && delayMs < below, `${name}: ${delayMs} ms`);
+  const hasSurvived = delayMs >= SURVIVAL_MS;
+  assert.ok(delayMs >= 0 && hasSurvived === (event.outcome === "survived"), `${name}: ${delayMs}`);
 }

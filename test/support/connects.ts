@@ -1,6 +1,9 @@
+import assert from "node:assert/strict";
+import { start } from "./commands.ts";
 import type { ParsedEvent } from "./events.ts";
 import { eventsOf } from "./feed.ts";
 import { Netns } from "./netns.ts";
+import { until } from "./until.ts";
 
 /** What test/faults/connects.py prints. */
 export interface Attempts {
@@ -43,4 +46,16 @@ export function tally(events: readonly ParsedEvent[], field: string): Record<str
     counts[value] = (counts[value] ?? 0) + 1;
   }
   return counts;
+}
+
+/** Fails unless a connect made now is an event. */
+export async function seesConnect({ url }: { url: string }): Promise<void> {
+  const program = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))";
+  const { child, done } = start("python3", ["-c", program]);
+  await done;
+  const query = { type: "connect", pid: String(child.pid) };
+  const find = async () => (await eventsOf(url, 1, query)).filter(({ type }) => type === "connect");
+  // A gap, which is for all readers, may be there already.
+  await until(async () => (await find()).length > 0, "the event");
+  assert.equal((await find()).length, 1);
 }

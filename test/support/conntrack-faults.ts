@@ -8,7 +8,7 @@ export interface Fault {
   readonly pid: number;
   readonly results: readonly string[];
   readonly moved: Readonly<Record<string, number>>;
-  /** Of the two containers. */
+  /** Of the two containers, or twins. */
   readonly senders?: readonly number[];
   readonly inums?: readonly number[];
 }
@@ -20,6 +20,7 @@ export interface Conntracked extends ParsedEvent {
   readonly winner?: { readonly original: Tuple; readonly reply: Tuple; readonly owner?: Owner };
   readonly owner?: Owner;
   readonly refusals?: number;
+  readonly zone: number;
 }
 
 type Endpoint = { readonly address: string; readonly port: number };
@@ -67,6 +68,8 @@ export function portOf(name: string, { original, protocol }: Conntracked): numbe
     chain_too_long: port === 7007,
     table_full: port >= 7500 && port < 7600,
     containers: port === 5355,
+    twins: port === 5358,
+    zones: port === 5359 || port === 5360,
   };
   return own[name] ? port : -1;
 }

@@ -3,7 +3,8 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkEvent } from "./documented.ts";
 import type { ParsedEvent } from "./events.ts";
-import { until } from "./server.ts";
+import { fetchAgain } from "./fetch.ts";
+import { until } from "./until.ts";
 
 /** Of events that are alike: an emulated machine checks fewer a second than it makes. */
 const MAX_CHECKED = 10;
@@ -69,7 +70,7 @@ export class EventTally {
   }
 
   async #nextSeq(): Promise<number> {
-    const response = await fetch(`${this.#url}/status`);
+    const response = await fetchAgain(`${this.#url}/status`);
     const { journal } = (await response.json()) as { journal: { next_seq: number } };
     return journal.next_seq;
   }

@@ -1,4 +1,5 @@
-import { ObjectBatch, type TuplewatchEvent } from "../../src/pipeline/batch.ts";
+import type { TuplewatchEvent } from "../../src/events/event.ts";
+import { ObjectBatch } from "../../src/journal/batch.ts";
 import { checkEvent } from "./documented.ts";
 
 /** A connect event as the probe describes it, with every field that a filter looks at. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ParsedEvent, parseNdjson } from "./events.ts";
+import { fetchAgain } from "./fetch.ts";
 
 const SETTLE_MS = 150;
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 60_000;
 
 /**
  * The events in the journal that match, once there are `count`; then waits a little longer, so
@@ -14,14 +15,14 @@ export async function eventsOf(
   query: Readonly<Record<string, string>>,
 ): Promise<ParsedEvent[]> {
   const address = `${url}/events?${new URLSearchParams({ ...query, follow: "false" })}`;
-  const deadline = Date.now() + DEADLINE_MS;
-  while (linesOf(await read(address)) < count && Date.now() < deadline) await sleep(20);
+  const deadline = performance.now() + DEADLINE_MS;
+  while (linesOf(await read(address)) < count && performance.now() < deadline) await sleep(20);
   await sleep(SETTLE_MS);
   return parseNdjson(await read(address));
 }
 
 async function read(address: string): Promise<string> {
-  const response = await fetch(address);
+  const response = await fetchAgain(address);
   if (response.status !== 200) throw new Error(`${address}: ${await response.text()}`);
   return response.text();
 }
@@ -38,7 +39,7 @@ export async function metric(url: string, name: string): Promise<Map<string, num
 
 /** Metrics of one moment, by name, each by its labels. */
 export async function scrape(url: string): Promise<(name: string) => Map<string, number>> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  const text = await (await fetchAgain(`${url}/metrics`)).text();
   return (name) => {
     const found = new Map<string, number>();
     for (const line of text.split("\n")) {

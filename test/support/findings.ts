@@ -1,15 +1,22 @@
-import type { CensusAnswer, CensusQuestion, Environment } from "../../src/findings/detector.ts";
+import type { FindingKind } from "../../src/events/finding-kinds.ts";
+import type { Environment } from "../../src/findings/detector.ts";
 import { FindingEngine } from "../../src/findings/engine.ts";
-import type { FindingJson, FindingKind } from "../../src/findings/finding.ts";
+import type { FindingJson } from "../../src/findings/finding.ts";
+import type { LocateNetns } from "../../src/findings/locate-netns.ts";
 import type { Endpoint, ObservedEvent, Tuple } from "../../src/findings/observed.ts";
+import type { PortQuery, PortQueryResult } from "../../src/ports/query.ts";
 
 export const NETNS = { cookie: "4127", inum: 4026532321, name: "web" };
 export const PROCESS = { pid: 812, comm: "crawler", uid: 1000 };
 const START_MS = Date.parse("2026-03-14T15:09:26Z");
 export const QUIET_MS = 300_000;
 
+/** Each namespace that has a name has it from ip-netns(8). */
+const byName: LocateNetns = (netns) => ({ ...netns, ipNetnsName: netns?.name });
+
 export interface SceneOptions {
-  readonly census?: (question: CensusQuestion) => CensusAnswer | undefined;
+  readonly place?: LocateNetns;
+  readonly queryPorts?: (query: PortQuery) => PortQueryResult | undefined;
   readonly table?: ReturnType<Environment["conntrackTable"]>;
 }
 
@@ -19,11 +26,11 @@ export class Scene {
   readonly emitted: FindingJson[] = [];
   readonly opened: string[] = [];
   readonly closed: string[] = [];
-  readonly questions: CensusQuestion[] = [];
+  readonly portQueries: PortQuery[] = [];
   nowMs = START_MS;
   #seq = 0;
 
-  constructor({ census, table }: SceneOptions = {}) {
+  constructor({ queryPorts, table, place = byName }: SceneOptions = {}) {
     this.engine = new FindingEngine({
       sink: {
         emit: (finding) => void this.emitted.push(finding),
@@ -34,14 +41,12 @@ export class Scene {
         },
       },
       quietMs: QUIET_MS,
-      environment: { conntrackTable: () => table },
-      nowMs: () => this.nowMs,
-      ...(census !== undefined && {
-        census: {
-          ask: async (question) => {
-            this.questions.push(question);
-            return census(question);
-          },
+      environment: { conntrackTable: () => table, locateNetns: place },
+      clock: { nowMs: () => this.nowMs, wallMs: (atMs) => atMs },
+      ...(queryPorts !== undefined && {
+        queryPorts: async (query) => {
+          this.portQueries.push(query);
+          return queryPorts(query);
         },
       }),
     });
@@ -51,7 +56,15 @@ export class Scene {
   take(type: string, fields: object): number {
     const seq = ++this.#seq;
     const time = new Date(this.nowMs).toISOString().replace("Z", "000000Z");
-    const head = { seq, time, type, netns: NETNS, attribution: "current", process: PROCESS };
+    const head = {
+      seq,
+      atMs: this.nowMs,
+      time,
+      type,
+      netns: NETNS,
+      attribution: "current",
+      process: PROCESS,
+    };
     this.engine.take({ ...head, ...fields } as ObservedEvent);
     return seq;
   }
@@ -115,5 +128,7 @@ export function connectFields(more: object = {}): object {
 
 /** All text of a finding's remedies. */
 export function commands({ remedies }: FindingJson): string {
-  return remedies.flatMap((remedy) => [remedy.summary, ...remedy.commands]).join("\n");
+  return remedies
+    .flatMap(({ summary, commands: lines, snippets = [] }) => [summary, ...lines, ...snippets])
+    .join("\n");
 }

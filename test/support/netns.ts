@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Running, start } from "./commands.ts";
+import { until } from "./until.ts";
 
 export const FAULTS = fileURLToPath(new URL("../../../test/faults/", import.meta.url));
 
@@ -45,6 +46,23 @@ export class Netns {
       .done;
     if (code !== 0) throw new Error(`${script} ended with exit code ${code}: ${stderr}`);
     return JSON.parse(stdout) as T;
+  }
+
+  /** As `fault`, for one that keeps what it took until its input ends, which `end` does. */
+  async faultHeld<T>(
+    script: string,
+    ...args: string[]
+  ): Promise<{ readonly made: T; end(): Promise<void> }> {
+    const command = ["netns", "exec", this.name, "python3", `${FAULTS}${script}`, ...args];
+    const { child, done, stdout, stderr } = start("ip", command, {}, "", { keepsInput: true });
+    const isMade = () => stdout().endsWith("\n") || child.exitCode !== null;
+    await until(isMade, script);
+    if (child.exitCode !== null) throw new Error(`${script} ended: ${stderr()}`);
+    const end = async () => {
+      child.stdin?.end();
+      await done;
+    };
+    return { made: JSON.parse(stdout()) as T, end };
   }
 
   delete(): void {

@@ -1,7 +1,7 @@
 import { findNamespaces, type NetworkNamespace } from "../../src/kernel/namespaces.ts";
 import type { Running } from "./commands.ts";
 import { FAULTS, type Netns } from "./netns.ts";
-import { until } from "./server.ts";
+import { until } from "./until.ts";
 
 /** Sockets of test/faults/ports.py, for as long as its process lives. */
 export interface HeldPorts {

@@ -1,10 +1,9 @@
 import { OpenObject } from "libbpf-ts";
+import { NS_PER_SECOND } from "../../src/util/units.ts";
 import { metric } from "./feed.ts";
 
 /** Built by test/bench/Makefile. */
 const EMPTY_OBJECT = "build/bench/empty.bpf.o";
-
-const NS_PER_SECOND = 1e9;
 
 /** A program that does nothing at each system call, measured as the others are. */
 export function startEmptyProgram(): { nsPerRun(): number; close(): void } {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Finished, type Limit, start } from "./commands.ts";
 import { RULES_FILE } from "./dashboards.ts";
-import { until } from "./server.ts";
+import { until } from "./until.ts";
 
 /** Debian's package, which the set-up unpacks. */
 const TOOLS = fileURLToPath(new URL("../../tools/usr/bin/", import.meta.url));

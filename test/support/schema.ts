@@ -1,13 +1,14 @@
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
-import { portReportBody } from "../../src/enrich/port-report.schema.ts";
-import { EVENT_SCHEMAS } from "../../src/pipeline/events.schema.ts";
-import { errorAnswer, findingsBody } from "../../src/serve/answers.schema.ts";
-import { statusBody } from "../../src/serve/status.schema.ts";
+import { EVENT_SCHEMAS } from "../../src/events/events.schema.ts";
+import { errorAnswer, findingsBody, readyBody } from "../../src/http/openapi/answers.schema.ts";
+import { statusBody } from "../../src/http/openapi/status.schema.ts";
+import { portReportBody } from "../../src/ports/report.schema.ts";
 
 const ANSWERS = {
   error: errorAnswer,
   "/findings": findingsBody,
   "/ports": portReportBody,
+  "/readyz": readyBody,
   "/status": statusBody,
 };
 

@@ -1,14 +1,16 @@
-import type { AddressInfo } from "node:net";
 import { after } from "node:test";
 import { pino } from "pino";
 import { Registry } from "prom-client";
+import type { Listener } from "../../src/config/listen-setting.ts";
 import { defaultConfig } from "../../src/config/load.ts";
-import { Journal, type JournalLimits } from "../../src/pipeline/journal.ts";
-import type { AccessConfig } from "../../src/serve/access/access.ts";
-import { AccessSource } from "../../src/serve/access/access-source.ts";
-import { registerBuildInfo } from "../../src/serve/metrics.ts";
-import { createServer, type ServerParts, type TuplewatchServer } from "../../src/serve/server.ts";
-import type { KernelStatus, Status } from "../../src/serve/status.schema.ts";
+import type { AccessConfig } from "../../src/http/access/access.ts";
+import { AccessSource } from "../../src/http/access/access-source.ts";
+import { type OpenListener, openListeners } from "../../src/http/listen/open.ts";
+import { registerBuildInfo } from "../../src/http/metrics.ts";
+import type { KernelStatus, Status } from "../../src/http/openapi/status.schema.ts";
+import { createServer, type ServerParts, type TuplewatchServer } from "../../src/http/server.ts";
+import { Journal, type JournalLimits } from "../../src/journal/journal.ts";
+import { portReport } from "../../src/ports/report.ts";
 
 export interface TestServer {
   readonly journal: Journal;
@@ -17,7 +19,10 @@ export interface TestServer {
   readonly url: string;
   readonly app: TuplewatchServer["app"];
   readonly hub: TuplewatchServer["hub"];
+  readonly servers: TuplewatchServer["servers"];
   readonly registry: Registry;
+  /** Serves on another socket as well. */
+  serve: TuplewatchServer["serve"];
   /** The sum of a metric over its labels. */
   total(metric: string): Promise<number>;
 }
@@ -45,6 +50,7 @@ export const STATUS: Status = {
     oldest_seq: 1,
     next_seq: 1,
   },
+  findings: { active: 0, evicted: 0, refused: 0 },
   stream_clients: 0,
   privileges: null,
   kernel: null,
@@ -68,10 +74,24 @@ export function suiteScope(): Scope {
 
 const LOGGER = pino({ level: "silent" });
 
+export const LOOPBACK: Listener = { kind: "tcp", host: "127.0.0.1", port: 0, scope: "all" };
+
 /** As a daemon on 127.0.0.1 that nobody configured, or with `changes`. */
 export function accessOf(changes: Partial<AccessConfig> = {}): AccessSource {
-  const listen = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
-  return new AccessSource({ ...defaultConfig(), listen, ...changes }, LOGGER);
+  return new AccessSource({ ...defaultConfig(), listen: [LOOPBACK], ...changes }, LOGGER);
+}
+
+/** On a free port, which it returns. */
+export async function serveOnLoopback({ serve }: TuplewatchServer): Promise<number> {
+  const [listener] = await openListeners([LOOPBACK]);
+  if (listener === undefined) throw new Error("no listener");
+  await serve(listener);
+  return portOf(listener);
+}
+
+export function portOf({ address }: OpenListener): number {
+  if (address.kind !== "tcp") throw new Error("a unix socket has no port");
+  return address.port;
 }
 
 /** The real server on a free port, until `scope` ends. */
@@ -83,22 +103,23 @@ export async function startServer(
   const journal = new Journal(limits);
   const registry = new Registry();
   registerBuildInfo(registry, "0.0.0");
-  const { app, hub } = createServer({
+  const server = createServer({
     journal,
     registry,
     logger: LOGGER,
     maxClients: 64,
     access: accessOf(),
+    portReport,
     ready: () => ({ ok: true }),
     status: async () => STATUS,
     ...parts,
   });
-  await app.listen({ host: "127.0.0.1", port: 0 });
-  const { port } = app.server.address() as AddressInfo;
+  const { app, hub, servers } = server;
+  const port = await serveOnLoopback(server);
   scope.after(async () => {
     await hub.endAll(100);
-    app.server.closeAllConnections();
-    await app.close();
+    servers.closeAllConnections();
+    await server.close();
     journal.close();
   });
   return {
@@ -107,27 +128,12 @@ export async function startServer(
     url: `http://127.0.0.1:${port}`,
     app,
     hub,
+    servers,
+    serve: server.serve,
     registry,
     total: async (metric) => {
       const values = (await registry.getSingleMetric(metric)?.get())?.values ?? [];
       return values.reduce((sum, { value }) => sum + value, 0);
     },
   };
-}
-
-/** Waits until `holds`, at most 10 s by default; `what` is asked for when that did not come. */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
-  what: string | (() => string),
-  limitMs = 10_000,
-): Promise<void> {
-  const deadline = Date.now() + limitMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) {
-      throw new Error(
-        `not within ${limitMs / 1000} s: ${typeof what === "string" ? what : what()}`,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
-import { isLoopback } from "../../src/serve/access/hosts.ts";
-import { TokenBucket } from "../../src/serve/access/token-bucket.ts";
-import { acceptsToken, parseTokens } from "../../src/serve/access/tokens.ts";
-import { connectionsThatFit } from "../../src/serve/descriptors.ts";
+import { isLoopback } from "../../src/http/access/hosts.ts";
+import { acceptsToken, parseTokens } from "../../src/http/access/tokens.ts";
+import { connectionsThatFit } from "../../src/http/descriptors.ts";
+import { TokenBucket } from "../../src/util/token-bucket.ts";
 
 const TOKEN = "abcdefghijklmnop";
 const hexOf = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { FINDING_KINDS } from "../../src/findings/finding.ts";
+import { FINDING_KINDS } from "../../src/events/finding-kinds.ts";
 import { allRules, RULES_FILE } from "../support/dashboards.ts";
 import { promtool } from "../support/prometheus.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type MetricFamily, metricFamilies } from "../../dashboards/src/metric-tables.ts";
+import { type MetricFamily, metricFamilies } from "../../docs/src/metric-families.ts";
 import { start } from "../support/commands.ts";
 import {
   allRules,

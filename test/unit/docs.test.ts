@@ -1,73 +1,244 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { SIGNAL_ROWS } from "../../dashboards/src/signals.ts";
-import { PROBE_NAMES } from "../../src/config/options.ts";
-import { optionTable } from "../../src/config/table.ts";
-import { FINDING_KINDS } from "../../src/findings/finding.ts";
-import { NEEDS } from "../../src/kernel/privileges.ts";
-import { PROBES } from "../../src/probes/index.ts";
-import { FILTER_NAMES } from "../../src/serve/filters.ts";
-import { FINDING_QUERY } from "../../src/serve/finding-query.ts";
-import { PROBE_SCENARIOS } from "../scenarios/catalog.ts";
+import { fileURLToPath } from "node:url";
+import { metricFamilies } from "../../docs/src/metric-families.ts";
+import { createProgram } from "../../src/cli/program.ts";
+import {
+  fileKey,
+  flagName,
+  OPTION_NAMES,
+  PROBE_NAMES,
+  variableName,
+} from "../../src/config/options.ts";
+import { NEEDS } from "../../src/daemon/privileges.ts";
+import { EVENT_SCHEMAS } from "../../src/events/events.schema.ts";
+import { FINDING_KINDS } from "../../src/events/finding-kinds.ts";
+import { FINDING_CATALOG } from "../../src/findings/catalog.ts";
+import { openApiDocument } from "../../src/http/openapi/openapi.ts";
+import { FILTER_NAMES } from "../../src/http/query/filters.ts";
+import { FINDING_QUERY } from "../../src/http/query/finding-query.ts";
+import { PROBES } from "../../src/probes/probes.ts";
+import { start } from "../support/commands.ts";
+import { anchors, codesIn, relativeLinks, sections, tableRows } from "../support/markdown.ts";
+import { checkEvent } from "../support/schema.ts";
 
-const readme = readFileSync("README.md", "utf8");
+const MAIN = fileURLToPath(new URL("../../docs/src/main.js", import.meta.url));
+const MAX_README_LINES = 160;
+
+const read = (path: string) => readFileSync(path, "utf8");
+const readme = read("README.md");
+const reference = (name: string) => read(`docs/reference/${name}.md`);
+
+const PAGES = [
+  ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "src/libbpf-ts/README.md"],
+  ...["docs", "dashboards", "test"].flatMap(pagesIn),
+];
+
+/** All but the templates, whose links lead on from docs/reference/. */
+function pagesIn(directory: string): string[] {
+  const names = readdirSync(directory, { recursive: true }).map(String);
+  const pages = names.filter((name) => name.endsWith(".md")).map((name) => join(directory, name));
+  return pages.filter((path) => !path.startsWith("docs/src/"));
+}
+
+function sameNames(documented: Iterable<string>, real: Iterable<string>, what: string): void {
+  assert.deepEqual([...documented].sort(), [...real].sort(), what);
+}
+
+/** The codes in a column of a page's tables. */
+function column(text: string, index: number): string[] {
+  return tableRows(text).flatMap((cells) => codesIn(cells[index] ?? "").slice(0, 1));
+}
 
 describe("the README", () => {
-  it("has the table of settings as the options define it", () => {
-    const [, table] = /<!-- settings -->\n([\s\S]*?)<!-- \/settings -->/.exec(readme) ?? [];
-    assert.equal(table, optionTable());
+  it("is a front page", () => {
+    assert.ok(readme.trimEnd().split("\n").length <= MAX_README_LINES);
   });
 
-  it("names every filter", () => {
-    for (const filter of FILTER_NAMES) assert.ok(readme.includes(`\`${filter}\``), filter);
+  it("has the two commands that set up, run and test", () => {
+    for (const command of ["npm start", "npm test"]) assert.ok(readme.includes(`    ${command} `));
   });
 });
 
-describe("the README on privileges", () => {
-  it("has each capability, and what it is for", () => {
-    for (const { capability, toAttach = "", toRun = "" } of NEEDS) {
-      assert.ok(readme.includes(`| \`${capability}\` | ${toAttach} | ${toRun} |\n`), capability);
+describe("a page", () => {
+  const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: object };
+  const { commands } = createProgram("0", {} as Parameters<typeof createProgram>[1]);
+  const known = commands.map((command) => command.name());
+  for (const path of PAGES) {
+    const text = read(path);
+    it(`${path} links to what there is`, () => {
+      for (const link of relativeLinks(text)) {
+        const [file = "", anchor] = link.split("#");
+        const target = file === "" ? path : join(dirname(path), file);
+        assert.ok(existsSync(target), link);
+        if (anchor === undefined) continue;
+        assert.ok(!statSync(target).isDirectory() && anchors(read(target)).has(anchor), link);
+      }
+    });
+
+    it(`${path} names commands that there are`, () => {
+      for (const [, name = ""] of text.matchAll(/npm run ([\w:]+)/g)) {
+        assert.ok(name in scripts, `npm run ${name}`);
+      }
+      for (const [, name = ""] of text.matchAll(/(?:npx|[`$(]) ?tuplewatch ([a-z]+)/g)) {
+        assert.ok(known.includes(name), `tuplewatch ${name}`);
+      }
+    });
+  }
+});
+
+describe("what is generated", () => {
+  it("is what the code says", async () => {
+    const { code, stderr } = await start(process.execPath, [MAIN, "--check"]).done;
+    assert.equal(code, 0, stderr);
+  });
+
+  it("says so, and by which command", () => {
+    const names = readdirSync("docs/reference");
+    assert.deepEqual(names.sort(), readdirSync("docs/src/pages").sort());
+    for (const name of names) {
+      assert.match(read(`docs/reference/${name}`), /^<!-- Generated by `npm run docs` .*-->\n/);
     }
+  });
+});
+
+describe("the reference", () => {
+  it("has the settings that there are, with each of their names", () => {
+    const page = reference("settings");
+    const flags = column(page, 0).map((flag) => flag.split(" ")[0] ?? "");
+    sameNames(flags, OPTION_NAMES.map(flagName), "flags");
+    sameNames(column(page, 1), OPTION_NAMES.map(variableName), "variables");
+    sameNames(column(page, 2), OPTION_NAMES.map(fileKey), "keys");
+    const short = sections(readme, 2).get("Settings") ?? "";
+    for (const flag of column(short, 0)) assert.ok(flags.includes(flag.split(" ")[0] ?? ""), flag);
+  });
+
+  it("has the types of events that there are, with their fields", () => {
+    const page = reference("events");
+    const ofEach = column(sections(page, 2).get("Fields of every event") ?? "", 0);
+    const ofProbes = sections(sections(page, 2).get("Events of the probes") ?? "", 3);
+    sameNames([...ofProbes.keys(), "finding", "gap"], Object.keys(EVENT_SCHEMAS), "types");
+    for (const [type, text] of ofProbes) {
+      sameNames([...ofEach, ...column(text, 0)], fieldsOf(EVENT_SCHEMAS[type]), type);
+    }
+    sameNames(column(sections(page, 2).get("gap") ?? "", 0), fieldsOf(EVENT_SCHEMAS.gap), "gap");
+  });
+
+  it("has an event that is one", () => {
+    const [, json = ""] = /```json\n([\s\S]*?)```/.exec(reference("events")) ?? [];
+    checkEvent(JSON.parse(json));
+  });
+
+  it("has the objects of the interface, each once, with their fields", () => {
+    const { components } = openApiDocument() as { components: { schemas: object } };
+    const objects = Object.entries(components.schemas).filter(([name]) => !/Event$/.test(name));
+    const found = ["events", "findings", "http"].flatMap((name) => {
+      const parts = sections(reference(name), 2);
+      const text = parts.get("Fields") ?? [...parts].find(([head]) => /^Objects/.test(head))?.[1];
+      return [...sections(text ?? "", 3)];
+    });
+    const names = objects.map(([name]) => name);
+    sameNames(
+      found.map(([name]) => name),
+      names,
+      "objects",
+    );
+    for (const [name, text] of found) {
+      sameNames(column(text, 0), fieldsOf(new Map(objects).get(name)), name);
+    }
+  });
+
+  it("has the kinds of findings that there are, with the severities that they have", () => {
+    const page = reference("findings");
+    sameNames(sections(sections(page, 2).get("Kinds") ?? "", 3).keys(), FINDING_KINDS, "kinds");
+    sameNames(column(sections(readme, 2).get("Findings") ?? "", 0), FINDING_KINDS, "README");
+    for (const kind of FINDING_KINDS) {
+      const lines = read(`src/findings/${kind}.ts`).matchAll(/^ {4}severity: (.*),$/gm);
+      const names = [...lines].flatMap(([, line = ""]) => line.match(/(?<=")[a-z]+(?=")/g) ?? []);
+      sameNames(FINDING_CATALOG[kind].severities, names, kind);
+    }
+  });
+
+  it("has the paths that there are, with their query keys", () => {
+    const { paths } = openApiDocument() as { readonly paths: object };
+    const documented = sections(sections(reference("http"), 2).get("Paths") ?? "", 3);
+    sameNames(documented.keys(), ["/", ...Object.keys(paths)], "paths");
+    const keys = (path: string) => column(documented.get(path)?.split("| status")[0] ?? "", 0);
+    const ofStream = ["since", "follow", "limit", "Last-Event-ID"];
+    sameNames(keys("/events"), [...ofStream, ...FILTER_NAMES], "/events");
+    sameNames(keys("/findings"), Object.keys(FINDING_QUERY), "/findings");
+  });
+
+  it("has the metrics that there are, with their labels", async () => {
+    const families = await metricFamilies();
+    const page = reference("metrics");
+    const names = families.map(({ name, labels }) =>
+      labels.length === 0 ? name : `${name}{${labels.join(",")}}`,
+    );
+    sameNames(column(page.split("## Labels")[0] ?? "", 0), names, "metrics");
+    const labels = new Set(families.flatMap((family) => family.labels));
+    sameNames(new Set(column(sections(page, 2).get("Labels") ?? "", 0)), labels, "labels");
+  });
+
+  it("has the backends of each probe", () => {
+    const rows = tableRows(sections(reference("kernels"), 2).get("Backends of each probe") ?? "");
+    const real = PROBES.flatMap(({ name, backends }) =>
+      backends.map((backend, index) => `${index === 0 ? name : ""} ${backend.name}`),
+    );
+    const documented = rows.map(([probe = "", backend = ""]) => {
+      return `${codesIn(probe)} ${codesIn(backend)}`;
+    });
+    assert.deepEqual(documented, real);
+    sameNames(column(sections(readme, 2).get("Signals") ?? "", 0), PROBE_NAMES, "README");
+  });
+
+  it("has the capabilities, each with what it is for", () => {
+    const page = sections(read("docs/operations.md"), 2).get("Privileges") ?? "";
+    assert.deepEqual(
+      tableRows(page).map(([name = "", toAttach, toRun]) => [codesIn(name)[0], toAttach, toRun]),
+      NEEDS.map(({ capability, toAttach = "", toRun = "" }) => [capability, toAttach, toRun]),
+    );
+  });
+});
+
+describe("the page on dependencies", () => {
+  it("has those that there are", () => {
+    const packages = ["package.json", "src/libbpf-ts/package.json"].flatMap((path) => {
+      const { dependencies = {}, devDependencies = {} } = JSON.parse(read(path));
+      return Object.keys({ ...dependencies, ...devDependencies });
+    });
+    const cells = tableRows(read("docs/dependencies.md")).map(([names = ""]) => names);
+    sameNames(cells.flatMap(codesIn), packages, "packages");
   });
 });
 
 describe("a kind of finding", () => {
   const tests = ["nat", "ports", "sockets"].map((name) =>
-    readFileSync(`test/unit/finding-${name}.test.ts`, "utf8"),
+    read(`test/unit/finding-${name}.test.ts`),
   );
   for (const kind of FINDING_KINDS) {
-    it(`${kind} has its file, documentation and tests`, () => {
+    it(`${kind} has its file and tests`, () => {
       assert.ok(readdirSync("src/findings").includes(`${kind}.ts`));
-      assert.match(readme, new RegExp(`^\\| \`${kind}\` \\| .+ \\| .+ \\|$`, "m"));
       assert.ok(tests.some((text) => text.includes(`describe("${kind}"`)));
     });
   }
+});
 
-  it("can be asked for by keys that the README names", () => {
-    for (const key of Object.keys(FINDING_QUERY)) assert.ok(readme.includes(`\`${key}\``), key);
+interface Fields {
+  readonly title?: string;
+  readonly $ref?: string;
+  readonly items?: Fields;
+  readonly properties?: Readonly<Record<string, Fields>>;
+}
+
+/** Names of an object's fields, and of those in it that have no section of their own. */
+function fieldsOf(schema: unknown, prefix = ""): string[] {
+  const { properties = {} } = schema as Fields;
+  return Object.entries(properties).flatMap(([name, field]) => {
+    const part = field.items ?? field;
+    const inner = (part.title ?? part.$ref) ? [] : fieldsOf(part, `${prefix}${name}.`);
+    return [prefix + name, ...inner];
   });
-});
-
-describe("a probe", () => {
-  for (const { name, backends } of PROBES) {
-    it(`${name} has its program, settings, documentation, scenario, dashboard row and tests`, () => {
-      assert.ok(PROBE_NAMES.includes(name as (typeof PROBE_NAMES)[number]));
-      assert.ok(readdirSync("bpf").includes(`${name}.bpf.c`));
-      assert.ok(readdirSync("test/real").includes(`${name}.test.ts`));
-      assert.ok(readme.includes(`\`${name}\`:`), "event table");
-      assert.ok(readme.includes(`tuplewatch_${name}_events_total`), "metric");
-      assert.ok((PROBE_SCENARIOS[name] ?? []).length > 0, "scenario");
-      const row = SIGNAL_ROWS.find((one) => one.name === name);
-      assert.match(
-        JSON.stringify(row?.panels),
-        new RegExp(`tuplewatch_${name}_events_total`),
-        "row",
-      );
-      assert.ok(row?.title.startsWith(`${name}: `), "title of the row");
-      for (const backend of backends) {
-        assert.match(readme, new RegExp(`^\\|[^|]*\\| \`${backend.name}\` \\|`, "m"));
-      }
-    });
-  }
-});
+}

@@ -142,6 +142,77 @@ describe("nat_insert_race", () => {
   });
 });
 
+describe("two flows of one tuple", () => {
+  const retry = (more: object) => ({
+    protocol: "tcp",
+    original: tuple("10.77.1.2:6001 > 10.77.3.2:5355"),
+    delay_ns: 1e9,
+    zone: 0,
+    ...more,
+  });
+  const A = { netns: { cookie: "201", inum: 9 }, owner: undefined };
+  const B = { netns: { cookie: "202", inum: 9 }, owner: undefined };
+  const places: [string, object, object][] = [
+    ["in two namespaces, though of one inode number", A, B],
+    ["in two zones of one namespace", { ...A, zone: 1 }, { ...A, zone: 2 }],
+  ];
+  for (const [where, first, second] of places) {
+    it(`${where} are two findings, each with its own retry`, () => {
+      const scene = new Scene();
+      const refusal = scene.take("conntrack_insert_failed", refused(first));
+      scene.nowMs += 1000;
+      scene.take("conntrack_insert_failed", refused(second));
+      const accepted = scene.take("flow_retry", retry(first));
+      assert.deepEqual(scene.kinds, ["nat_insert_race", "nat_insert_race"]);
+      const [other, mine] = scene.engine
+        .findings()
+        .sort((a, b) => (b.evidence_count === 2 ? -1 : a.evidence_count - b.evidence_count));
+      assert.deepEqual(mine?.evidence, [refusal, accepted]);
+      assert.equal(mine?.consequence.delayed_flows, 1);
+      assert.equal(other?.consequence.delayed_flows, undefined);
+    });
+  }
+
+  const late = connectFields({
+    local: endpoint("10.77.1.2:6001"),
+    peer: endpoint("10.77.3.2:5355"),
+    syn_retransmits: 1,
+    duration_ns: 3e9,
+  }) as object;
+
+  it("is not delayed by a namespace's connect that is neither its own nor its owner's", () => {
+    const scene = new Scene();
+    scene.take("conntrack_insert_failed", refused());
+    scene.take("connect", { ...late, netns: { cookie: "99", inum: 71 } });
+    const delay = () => scene.only.consequence.delay_seconds_max;
+    assert.equal(delay(), undefined);
+    scene.take("connect", { ...late, netns: { cookie: "71", inum: 71 } });
+    assert.equal(delay(), 3);
+  });
+
+  it("from one namespace, in two zones, is not told apart by its connect", () => {
+    const scene = new Scene();
+    for (const zone of [1, 2]) scene.take("conntrack_insert_failed", refused({ zone }));
+    scene.take("connect", { ...late, netns: { cookie: "71", inum: 71 } });
+    for (const { consequence } of scene.engine.findings()) {
+      assert.deepEqual(consequence, { lost_packets: 1 });
+    }
+  });
+
+  it("has as parties two processes of one id in two cgroups", () => {
+    const scene = new Scene();
+    const process = { pid: 71, comm: "first", uid: 0 };
+    for (const id of ["31", "32"]) {
+      scene.take("conntrack_insert_failed", refused({ owner: { process, cgroup: { id } } }));
+    }
+    const ids = scene.only.parties.filter(({ role }) => role === "refused");
+    assert.deepEqual(
+      ids.map(({ cgroup }) => cgroup?.id),
+      ["31", "32"],
+    );
+  });
+});
+
 describe("nat_ports_exhausted", () => {
   it("is a flow whose retry is refused too, and takes the race's place with its evidence", () => {
     const scene = new Scene();

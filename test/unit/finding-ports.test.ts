@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CensusAnswer, PortHolder } from "../../src/findings/detector.ts";
+import type { PortHolder } from "../../src/ports/ports.schema.ts";
+import type { PortQueryResult } from "../../src/ports/query.ts";
 import { commands, connectFields, endpoint, PROCESS, Scene } from "../support/findings.ts";
 
 const RANGE = { low: 30_000, high: 30_099, available: 100 };
@@ -9,8 +10,8 @@ const HOLDERS: PortHolder[] = [
   { without: "time_wait", ports: 40 },
 ];
 
-function answer(inUse: number, holders: readonly PortHolder[] = HOLDERS): CensusAnswer {
-  return { range: RANGE, inUse, holders };
+function answer(inUse: number, holders: readonly PortHolder[] = HOLDERS): PortQueryResult {
+  return { range: RANGE, use: { in_use: inUse, bound_without_peer: 0, sockets: inUse }, holders };
 }
 
 const NO_PORT = connectFields({ result: "EADDRNOTAVAIL" });
@@ -21,8 +22,18 @@ const NO_PORT_6 = connectFields({
 });
 
 describe("local_port_exhaustion", () => {
+  it("keeps its times when the clock is set while the ports are being counted", async () => {
+    const scene = new Scene({ queryPorts: () => answer(100) });
+    scene.take("connect", NO_PORT);
+    scene.engine.shiftTimes(3_600_000);
+    await scene.settle();
+    const { first_seen, last_seen, parties } = scene.only;
+    assert.ok(parties.length > 1, "the holders are told");
+    assert.deepEqual([first_seen, last_seen], Array(2).fill("2026-03-14T16:09:26.000000000Z"));
+  });
+
   it("says who failed, who holds how many ports of which range, and what to do", async () => {
-    const scene = new Scene({ census: () => answer(100) });
+    const scene = new Scene({ queryPorts: () => answer(100) });
     scene.take("connect", NO_PORT);
     assert.equal(scene.only.confidence.level, "medium");
     await scene.settle();
@@ -50,28 +61,28 @@ describe("local_port_exhaustion", () => {
     const text = commands(scene.only);
     assert.match(
       text,
-      /^ip netns exec web sysctl -w net\.ipv4\.ip_local_port_range="1024 65535"$/m,
+      /^ip netns exec web sysctl -w 'net\.ipv4\.ip_local_port_range=1024 65535'$/m,
     );
     assert.match(text, /^ip netns exec web ss -tanp dst 10\.0\.0\.7:443$/m);
-    assert.deepEqual(scene.questions[0]?.peer, endpoint("10.0.0.7:443"));
+    assert.deepEqual(scene.portQueries[0]?.peer, endpoint("10.0.0.7:443"));
   });
 
-  it("asks for the census again only after ten seconds", async () => {
-    const scene = new Scene({ census: () => answer(100) });
+  it("counts the ports again only after ten seconds", async () => {
+    const scene = new Scene({ queryPorts: () => answer(100) });
     for (let i = 0; i < 15; i++) {
       scene.take("connect", NO_PORT);
       await scene.settle();
       scene.wait(1000);
     }
-    assert.equal(scene.questions.length, 2);
+    assert.equal(scene.portQueries.length, 2);
   });
 
-  it("is less certain when the range is not full, or there is no census", async () => {
-    const scene = new Scene({ census: () => answer(20) });
+  it("is less certain when the range is not full, or ports are not counted", async () => {
+    const scene = new Scene({ queryPorts: () => answer(20) });
     scene.take("connect", NO_PORT);
     await scene.settle();
     assert.equal(scene.only.confidence.level, "low");
-    const none = new Scene({ census: () => undefined });
+    const none = new Scene({ queryPorts: () => undefined });
     none.take("connect", NO_PORT);
     await none.settle();
     assert.equal(none.only.confidence.level, "medium");
@@ -97,8 +108,8 @@ describe("local_port_exhaustion", () => {
     assert.match(scene.engine.findings()[0]?.summary ?? "", /free local port for TCP: /);
   });
 
-  it("over IPv6 waits for the census, as a host without an address fails alike", async () => {
-    const full = new Scene({ census: () => answer(95) });
+  it("over IPv6 waits for the count of ports, as a host without an address fails alike", async () => {
+    const full = new Scene({ queryPorts: () => answer(95) });
     const seqs = [full.take("connect", NO_PORT_6), full.take("connect", NO_PORT_6)];
     assert.deepEqual(full.kinds, []);
     await full.settle();
@@ -106,8 +117,8 @@ describe("local_port_exhaustion", () => {
     assert.equal(full.only.count, 2);
     full.take("connect", NO_PORT_6);
     assert.equal(full.only.count, 3);
-    for (const census of [() => answer(3), () => undefined]) {
-      const scene = new Scene({ census });
+    for (const queryPorts of [() => answer(3), () => undefined]) {
+      const scene = new Scene({ queryPorts });
       scene.take("connect", NO_PORT_6);
       await scene.settle();
       assert.deepEqual(scene.kinds, []);
@@ -150,7 +161,7 @@ describe("port_locked_by_bind", () => {
 
   it("is a full range of which a process holds most by bind()", async () => {
     const scene = new Scene({
-      census: () => answer(96, [{ process: { pid: 812, comm: "crawler" }, ports: 96 }]),
+      queryPorts: () => answer(96, [{ process: { pid: 812, comm: "crawler" }, ports: 96 }]),
     });
     bindMany(scene, 96);
     await scene.settle();
@@ -166,7 +177,9 @@ describe("port_locked_by_bind", () => {
   });
 
   it("counts ports in TIME_WAIT as far as the process used as many", async () => {
-    const scene = new Scene({ census: () => answer(95, [{ without: "time_wait", ports: 95 }]) });
+    const scene = new Scene({
+      queryPorts: () => answer(95, [{ without: "time_wait", ports: 95 }]),
+    });
     bindMany(scene, 95);
     scene.wait(1000);
     await scene.settle();
@@ -174,21 +187,21 @@ describe("port_locked_by_bind", () => {
   });
 
   it("asks within a second of the last connect, and seldom while nothing changes", async () => {
-    const scene = new Scene({ census: () => answer(30) });
+    const scene = new Scene({ queryPorts: () => answer(30) });
     bindMany(scene, 60);
     await scene.settle();
     scene.wait(1000);
     await scene.settle();
-    assert.equal(scene.questions.length, 2);
+    assert.equal(scene.portQueries.length, 2);
     for (let i = 0; i < 30; i++) {
       scene.take("connect", bound(RANGE.low));
       scene.wait(1000);
       await scene.settle();
     }
-    assert.ok(scene.questions.length <= 5, `${scene.questions.length} questions`);
+    assert.ok(scene.portQueries.length <= 5, `${scene.portQueries.length} queries`);
   });
 
-  const clean: [string, CensusAnswer | undefined, object][] = [
+  const clean: [string, PortQueryResult | undefined, object][] = [
     ["such connects while the range has room", answer(60), {}],
     [
       "a range that others fill",
@@ -198,11 +211,11 @@ describe("port_locked_by_bind", () => {
     ["connects with IP_BIND_ADDRESS_NO_PORT", answer(100), { technique: "bind_address_no_port" }],
     ["plain connects", answer(100), { technique: "plain" }],
     ["UDP", answer(100), { protocol: "udp" }],
-    ["anything without a census", undefined, {}],
+    ["anything without a count of ports", undefined, {}],
   ];
   for (const [what, found, more] of clean) {
     it(`is not ${what}`, async () => {
-      const scene = new Scene({ census: () => found });
+      const scene = new Scene({ queryPorts: () => found });
       bindMany(scene, 60, more);
       await scene.settle();
       scene.wait(3000);
@@ -214,7 +227,7 @@ describe("port_locked_by_bind", () => {
   it("forgets what was used a minute ago", async () => {
     let inUse = 40;
     const scene = new Scene({
-      census: () => answer(inUse, [{ without: "time_wait", ports: inUse }]),
+      queryPorts: () => answer(inUse, [{ without: "time_wait", ports: inUse }]),
     });
     bindMany(scene, 60);
     await scene.settle();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { HttpError } from "../../src/serve/errors.ts";
-import { type FindingRow, parseFindingQuery } from "../../src/serve/finding-query.ts";
-import type { RawQuery } from "../../src/serve/query.ts";
+import { HttpError } from "../../src/http/errors.ts";
+import type { RawQuery } from "../../src/http/query/event-query.ts";
+import { type FindingRow, parseFindingQuery } from "../../src/http/query/finding-query.ts";
 
 const NOW_MS = Date.parse("2026-03-14T15:00:00Z");
 

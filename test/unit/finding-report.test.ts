@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { pino } from "pino";
-import { FindingReport } from "../../src/pipeline/finding-report.ts";
-import { Journal } from "../../src/pipeline/journal.ts";
-import { connectFields, Scene } from "../support/findings.ts";
+import { FindingReport } from "../../src/findings/report.ts";
+import { Journal } from "../../src/journal/journal.ts";
+import { connectFields, PROCESS, Scene } from "../support/findings.ts";
 import { ROOMY } from "../support/server.ts";
 
 function report(): { report: FindingReport; journal: Journal; lines: Record<string, unknown>[] } {
@@ -42,10 +42,14 @@ describe("the report of findings", () => {
     assert.match(String(lines[0]?.remedy), /^See who holds the ports/);
   });
 
-  it("is at most 20 lines a second", () => {
+  it("is at most 20 lines a second of one user, and 40 of all", () => {
     const { report: told, lines } = report();
     const one = finding();
     for (let i = 0; i < 500; i++) told.opened(one);
     assert.equal(lines.length, 20);
+    for (let uid = 0; uid < 500; uid++) {
+      told.opened({ ...one, parties: [{ role: "failed", process: { ...PROCESS, uid } }] });
+    }
+    assert.equal(lines.length, 40);
   });
 });

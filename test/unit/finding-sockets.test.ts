@@ -47,7 +47,19 @@ describe("four_tuple_collision", () => {
       ],
     );
     assert.match(commands(only), /cross_zone\.enabled,Value=false/);
-    assert.match(commands(only), /--dport 8443 -j MASQUERADE --random-fully/);
+    assert.match(
+      commands(only),
+      /--dport 8443 -j SNAT --to-source 203\.0\.113\.9 --random-fully$/m,
+    );
+    assert.deepEqual(
+      only.remedies.map(({ where }) => where),
+      [
+        "the NAT gateway whose address is 203.0.113.9",
+        "the NAT gateway whose address is 203.0.113.9",
+        "a machine with the AWS CLI",
+        undefined,
+      ],
+    );
   });
 
   it("merges connections of one peer address, and counts them", () => {
@@ -69,6 +81,22 @@ describe("four_tuple_collision", () => {
     assert.equal(scene.only.consequence.delay_seconds, 1.02);
     assert.equal(scene.only.parties.at(-1)?.process?.comm, "curl");
     assert.equal(scene.only.count, 1);
+  });
+
+  it("has no newcomer that connected before or after, nor one of two namespaces' connections", () => {
+    const newcomer = { local: PEER, peer: LOCAL, syn_retransmits: 1, duration_ns: 1_020_000_000 };
+    const late = collide();
+    late.nowMs += 5000;
+    late.take("connect", connectFields(newcomer));
+    assert.equal(late.only.consequence.delay_seconds, undefined);
+    const two = collide();
+    const elsewhere = { netns: { cookie: "4999", inum: 4026532321 }, socket_cookie: "90500" };
+    two.take("challenge_ack", challenge(elsewhere));
+    two.take("challenge_outcome", outcome(elsewhere));
+    two.take("connect", connectFields(newcomer));
+    const findings = two.engine.findings();
+    assert.equal(findings.length, 2);
+    for (const { consequence } of findings) assert.equal(consequence.delay_seconds, undefined);
   });
 
   it("is the same for a SYN that an older kernel refuses for its timestamp", () => {
@@ -179,7 +207,7 @@ describe("stale_conntrack_reuse", () => {
     assert.match(only.summary, /port 40000 still has the NAT entry of client \(pid 400\)\.$/);
     assert.match(
       commands(only),
-      /^iptables -t raw -I OUTPUT -p udp --dport 53 -m owner --uid-owner 1337 -j CT --notrack$/m,
+      /^ip netns exec web iptables -w -t raw -I OUTPUT -p udp -d 10\.96\.0\.10 --dport 53 -m owner --uid-owner 1337 -j CT --notrack$/m,
     );
     assert.match(commands(only), /-s 10\.0\.0\.5 --sport 40000 -d 10\.96\.0\.10 --dport 53/);
     assert.equal(only.consequence.entry_age_seconds_max, 12.345);

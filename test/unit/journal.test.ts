@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type EventBatch, gapBatch } from "../../src/pipeline/batch.ts";
-import { Journal, type JournalLimits } from "../../src/pipeline/journal.ts";
-import type { JournalReader, ReadStart } from "../../src/pipeline/journal-reader.ts";
+import type { EventBatch } from "../../src/events/event.ts";
+import { gapBatch } from "../../src/journal/batch.ts";
+import { Journal, type JournalLimits } from "../../src/journal/journal.ts";
+import type { JournalReader, ReadStart } from "../../src/journal/reader.ts";
 import { accountedFor, connectBatch, type ParsedEvent } from "../support/events.ts";
 
 const WIDE = { maxEvents: 1000, maxBytes: 1 << 30 };
@@ -129,7 +130,7 @@ describe("journal readers", () => {
 describe("kernel losses in the journal", () => {
   it("come in order and take no number", () => {
     const journal = journalOf([2]);
-    journal.append(gapBatch("connect", 17));
+    journal.append(gapBatch({ where: "kernel_ring", probe: "connect", missed: 17 }));
     journal.append(connectBatch(1));
     const events = read(journal, "oldest");
     assert.deepEqual(seqs(events), [1, 2, undefined, 3]);
@@ -141,8 +142,8 @@ describe("kernel losses in the journal", () => {
   it("are not lost to a slow reader when the notice itself is evicted", () => {
     const journal = journalOf([2], { maxEvents: 4, maxBytes: 1 << 30 });
     const reader = journal.openReader("end");
-    journal.append(gapBatch("connect", 17));
-    journal.append(gapBatch("challenge_ack", 5));
+    journal.append(gapBatch({ where: "kernel_ring", probe: "connect", missed: 17 }));
+    journal.append(gapBatch({ where: "kernel_ring", probe: "challenge_ack", missed: 5 }));
     for (let i = 0; i < 4; i += 1) {
       journal.append(connectBatch(2));
     }
@@ -162,7 +163,7 @@ describe("kernel losses that a reader has seen", () => {
   it("are not told again when it falls behind", () => {
     const journal = journalOf([2], { maxEvents: 4, maxBytes: 1 << 30 });
     const reader = journal.openReader("end");
-    journal.append(gapBatch("connect", 17));
+    journal.append(gapBatch({ where: "kernel_ring", probe: "connect", missed: 17 }));
     assert.equal(drain(reader)[0]?.missed, 17);
     for (let i = 0; i < 4; i += 1) {
       journal.append(connectBatch(2));
@@ -227,7 +228,7 @@ describe("shared views", () => {
 
   it("frame SSE with the seq as id; notices have none", () => {
     const journal = journalOf([1]);
-    journal.append(gapBatch("connect", 3));
+    journal.append(gapBatch({ where: "kernel_ring", probe: "connect", missed: 3 }));
     const event = journal.entryAt(0)?.encoded("sse").bytes.toString() ?? "";
     assert.match(event, /^id: 1\nevent: connect\ndata: \{"seq":1,.*\}\n\n$/);
     const notice = journal.entryAt(1)?.encoded("sse").bytes.toString() ?? "";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fstatSync } from "node:fs";
 import { describe, it } from "node:test";
-import { isJournal, withPriority } from "../../src/supervise/journald.ts";
+import { isJournal, withPriority } from "../../src/daemon/systemd/journald.ts";
 
 describe("a line for journald", () => {
   it("begins with the priority of its level, and so does each line after it", () => {

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { parseProcCgroup } from "../../src/enrich/cgroups.ts";
-import { LruMap } from "../../src/enrich/lru.ts";
+import { findSymbol, readSymbols } from "../../src/attach/symbols.ts";
+import { formatAddress, formatLocal, resultName } from "../../src/events/fields.ts";
 import { formatTime } from "../../src/kernel/clock.ts";
 import { parseProcStats } from "../../src/kernel/conntrack-stats.ts";
 import { parseNetstat } from "../../src/kernel/netstat.ts";
-import { findSymbol, readSymbols } from "../../src/kernel/symbols.ts";
-import { formatAddress, formatLocal, resultName } from "../../src/probes/fields.ts";
+import { parseProcCgroup } from "../../src/names/cgroups.ts";
+import { LruMap } from "../../src/util/lru.ts";
 
 describe("parseNetstat", () => {
   it("finds the counters by name, whatever their order", () => {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type DumpRequest, InterruptedDumpError, readMessages } from "../../src/kernel/netlink.ts";
-import { PortRange } from "../../src/kernel/port-range.ts";
-import type { PortSnapshot } from "../../src/kernel/ports.ts";
 import { parseSocketCounts } from "../../src/kernel/sockstat.ts";
-import { labelNamespaces } from "../../src/pipeline/namespace-labels.ts";
+import { labelNamespaces } from "../../src/ports/labels.ts";
+import { PortRange } from "../../src/ports/range.ts";
+import type { PortSnapshot } from "../../src/ports/snapshot.ts";
 
 describe("PortRange", () => {
   it("leaves out reserved ports, also those that are beyond it", () => {
@@ -45,8 +45,8 @@ describe("labels of namespaces", () => {
   const snapshot = (inum: number, inUse: number, name?: string): PortSnapshot => ({
     netns: { inum, cookie: BigInt(inum) + 1000n, name, path: "" },
     range: new PortRange(100, 109, ""),
-    tcp: { inUse, boundWithoutPeer: 0, sockets: inUse },
-    udp: { inUse: 0, boundWithoutPeer: 0, sockets: 0 },
+    tcp: { in_use: inUse, bound_without_peer: 0, sockets: inUse },
+    udp: { in_use: 0, bound_without_peer: 0, sockets: 0 },
     destinations: [],
     conntrack: undefined,
   });
@@ -62,7 +62,7 @@ describe("labels of namespaces", () => {
     const { labelled, others } = labelNamespaces(all);
     assert.equal(labelled.size, 32);
     assert.deepEqual(
-      others.map(({ tcp }) => tcp.inUse),
+      others.map(({ tcp }) => tcp.in_use),
       [7, 6, 5, 4, 3, 2, 1, 0],
     );
   });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { gapBatch, ObjectBatch } from "../../src/pipeline/batch.ts";
-import { negotiateFormat } from "../../src/serve/accept.ts";
-import { HttpError } from "../../src/serve/errors.ts";
-import { FILTER_NAMES } from "../../src/serve/filters.ts";
-import { parseEventQuery, type RawQuery } from "../../src/serve/query.ts";
+import { negotiateFormat } from "../../src/http/accept.ts";
+import { HttpError } from "../../src/http/errors.ts";
+import { parseEventQuery, type RawQuery } from "../../src/http/query/event-query.ts";
+import { FILTER_NAMES } from "../../src/http/query/filters.ts";
+import { gapBatch, ObjectBatch } from "../../src/journal/batch.ts";
 import { connectEvent } from "../support/events.ts";
 
 const CONTAINER = "5e".repeat(32);
@@ -113,7 +113,12 @@ describe("filters", () => {
   }
 
   it("let notices of loss pass", () => {
-    assert.equal(matches(gapBatch("connect", 3).event(0, 0), { type: "challenge_ack" }), true);
+    assert.equal(
+      matches(gapBatch({ where: "kernel_ring", probe: "connect", missed: 3 }).event(0, 0), {
+        type: "challenge_ack",
+      }),
+      true,
+    );
   });
 });
 

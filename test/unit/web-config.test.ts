@@ -71,17 +71,21 @@ describe("a web configuration file", () => {
   });
 
   const wrong: [string, string[], RegExp][] = [
-    ["an unknown section", ["tls_sever_config:"], /^.*:1: tls_sever_config: unknown key \(did you/],
+    [
+      "an unknown section",
+      ["tls_sever_config:"],
+      /^.*:1:1: unknown key \(did you mean tls_server_config\?\)$/,
+    ],
     [
       "an unknown key",
       ["tls_server_config:", "  cert_file: a", "  keyfile: b"],
-      /^\/etc\/t\/web.yaml:3: tls_server_config.keyfile: unknown key \(did you mean key_file\?\)$/,
+      /^\/etc\/t\/web.yaml:3:3: unknown key \(did you mean key_file\?\)$/,
     ],
     ["an unknown key of http", ["http_server_config:", "  htp2: true"], /did you mean http2\?/],
     [
       "a header that is none of the five",
       ["http_server_config:", "  headers:", "    X-Frame-Option: deny"],
-      /:3: http_server_config.headers.X-Frame-Option: unknown key \(did you mean X-Frame-Options/,
+      /:3:5: unknown key \(did you mean X-Frame-Options/,
     ],
     ["a wrong word", ["http_server_config:", "  http2: maybe"], /expected true or false$/],
     ["text for a section", ["basic_auth_users: alice"], /expected "key: value" lines$/],
@@ -137,20 +141,48 @@ describe("a web configuration file", () => {
     const bad = ["hunter2", HASH.slice(0, -1), HASH.replace("$10$", "$03$"), `${HASH}x`, "[1]"];
     for (const secret of [...bad, HASH.replace("$10$", "$19$"), HASH.replace("$2y", "$2x")]) {
       const [problem = "", ...more] = problemsOf("basic_auth_users:", `  alice: ${secret}`);
-      assert.match(
-        problem,
-        /^\/etc\/t\/web.yaml:2: basic_auth_users.alice: expected a bcrypt hash/,
-      );
+      assert.match(problem, /^\/etc\/t\/web.yaml:2:3: expected a bcrypt hash/);
       assert.ok(!problem.includes(secret));
       assert.deepEqual(more, []);
     }
   });
 
-  it("never has its text in a message about its syntax", () => {
-    for (const text of ["basic_auth_users: {alice: @hunter2", "a: hunter2: b", "hunter2"]) {
-      const problems = problemsOf(text);
+  const secret = "hunter2";
+  const broken: [string, string[]][] = [
+    ["its syntax", ["basic_auth_users: {alice: @hunter2"]],
+    ["its syntax, in the line of a hash", ["basic_auth_users:", "  alice: $2y$10$hunter2: x"]],
+    ["a quote that does not end", ["basic_auth_users:", '  alice: "hunter2']],
+    ["a tab", ["basic_auth_users:", "\talice: hunter2"]],
+    ["an alias", ["basic_auth_users:", "  alice: *hunter2"]],
+    ["a tag", ["basic_auth_users:", "  alice: !hunter2 hunter2"]],
+    ["a directive", ["%hunter2 x", "---", "a: b"]],
+    ["a second document", ["a: b", "--- hunter2", "c: d"]],
+    ["a text alone", ["hunter2"]],
+    ["a list", ["- hunter2"]],
+    ["a section that is a text", ["basic_auth_users: hunter2"]],
+    ["a section that is none", ["hunter2:", "  alice: x"]],
+    ["a key that is a text in quotes", ['"hunter2 hunter2": x']],
+    ["a key that is a map", ["? {hunter2: hunter2}", ": x"]],
+    ["a name and a hash in the wrong order", ["basic_auth_users:", "  hunter2: alice"]],
+    ["a name with a colon", ["basic_auth_users:", `  "hunter2:x": ${HASH}`]],
+    ["a name that is there twice", ["basic_auth_users:", "  hunter2: x", "  hunter2: x"]],
+    ["an unknown key of TLS", ["tls_server_config:", "  hunter2: x"]],
+    ["a map for a text", ["tls_server_config:", "  key: {hunter2: hunter2}"]],
+    ["a word", ["tls_server_config:", "  cert: a", "  key: b", "  min_version: hunter2"]],
+    ["words", ["tls_server_config:", "  cert: a", "  key: b", "  cipher_suites: [hunter2]"]],
+    ["a truth value", ["http_server_config:", "  http2: hunter2"]],
+    ["a header", ["http_server_config:", "  headers:", "    hunter2: hunter2"]],
+    ["a header's value", ["http_server_config:", "  headers:", "    X-Frame-Options: hunter2"]],
+    ["a duration", ["rate_limit:", "  interval: hunter2", "  burst: hunter2"]],
+  ];
+  for (const [what, lines] of broken) {
+    it(`has its place and nothing else in a message about ${what}`, () => {
+      const problems = problemsOf(...lines);
       assert.ok(problems.length > 0);
-      assert.ok(!problems.join("\n").includes("hunter2"), problems.join("\n"));
-    }
-  });
+      for (const problem of problems) {
+        assert.match(problem, /^\/etc\/t\/web\.yaml:\d+:\d+: /);
+        assert.ok(!problem.includes(secret) && !problem.includes("alice"), problem);
+      }
+    });
+  }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { workloadOf } from "../../src/enrich/workload.ts";
+import { workloadOf } from "../../src/names/workload.ts";
 
 const ID = "3f1c".repeat(16);
 const INNER = "0a9b".repeat(16);
@@ -19,7 +19,7 @@ const PATHS: readonly [what: string, path: string, workload: object][] = [
   [
     "a service of a user's manager",
     "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service",
-    { unit: "sync.service" },
+    { unit: "user@1000.service" },
   ],
   ["a login session", "/user.slice/user-1000.slice/session-3.scope", { unit: "session-3.scope" }],
   ["an escaped unit name", "/system.slice/_cpu.service", { unit: "cpu.service" }],
@@ -69,7 +69,7 @@ const PATHS: readonly [what: string, path: string, workload: object][] = [
   [
     "Podman of a user",
     `/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-${ID}.scope`,
-    { unit: `libpod-${ID}.scope`, container: ID },
+    { unit: "user@1000.service", container: ID },
   ],
   [
     "a pod of Podman",
@@ -80,13 +80,29 @@ const PATHS: readonly [what: string, path: string, workload: object][] = [
   [
     "a node that is itself a container",
     `/docker/${ID}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod${SLICE_UID}.slice/cri-containerd-${INNER}.scope`,
-    { unit: `cri-containerd-${INNER}.scope`, container: INNER, pod: UID },
+    { container: ID },
+  ],
+  ["systemd inside of a container", `/docker/${ID}/system.slice/web.service`, { container: ID }],
+  [
+    "what a container made below itself, called like another one",
+    `/system.slice/docker-${ID}.scope/kubepods.slice/kubepods-pod${SLICE_UID}.slice/cri-containerd-${INNER}.scope`,
+    { unit: `docker-${ID}.scope`, container: ID },
   ],
   [
-    "systemd inside of a container",
-    `/docker/${ID}/system.slice/web.service`,
-    { unit: "web.service", container: ID },
+    "what a pod's container made below itself",
+    `/kubepods/pod${UID}/${ID}/kubepods/pod${MANIFEST}/${INNER}`,
+    { container: ID, pod: UID },
   ],
+  [
+    "what a user made, called like a service of the system",
+    "/user.slice/user-1000.slice/user@1000.service/system.slice/nginx.service",
+    { unit: "user@1000.service" },
+  ],
+  ["what is in a container of LXC", "/lxc.payload.box/system.slice/nginx.service", {}],
+  ["a unit with a colon", "/system.slice/app-a:b.service", { unit: "app-a:b.service" }],
+  ["a unit of a mount", "/system.slice/srv-a\\x2db.mount", { unit: "srv-a\\x2db.mount" }],
+  ["no unit with a control character", "/system.slice/a\u001b[2J.service", {}],
+  ["no unit with a line break", "/system.slice/a\nb.service", {}],
   ["the root", "/", {}],
   ["a slice", "/system.slice", {}],
   ["a hand-made cgroup", "/batch/job-17", {}],

@@ -1,13 +1,14 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { shellQuote } from "./initramfs.ts";
-import type { Kernel } from "./kernels.ts";
+import { type Kernel, ONE_SERIES } from "./kernels.ts";
 import type { Options } from "./options.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
 import { hasKvm } from "./qemu.ts";
 
 const TEST_FOLDERS = ["build/test/guest", "build/test/scenarios"];
-const OPERATIONS_TEST_FOLDERS = ["build/test/operations"];
+const ONE_KERNEL_FOLDERS = ["build/test/remedies"];
+const SYSTEMD_TEST_FOLDERS = ["build/test/systemd"];
 /** The variables of this process that the guest's command gets too. */
 const KEPT_VARIABLES = /^(HOME|LANG|LC_ALL|TUPLEWATCH_\w+)$/;
 const REPORT_FILE = "/run/tuplewatch-guest/report.tap";
@@ -22,8 +23,15 @@ async function testFiles(folder: string): Promise<string[]> {
   return names.sort().map((name) => join(path, name));
 }
 
-async function testCommand({ pattern, systemd }: Options): Promise<string[]> {
-  const folders = systemd ? OPERATIONS_TEST_FOLDERS : TEST_FOLDERS;
+function foldersOf({ pattern, systemd }: Options, { series }: Kernel): string[] {
+  if (systemd) return SYSTEMD_TEST_FOLDERS;
+  const isForAll = pattern === undefined && series !== ONE_SERIES;
+  return isForAll ? TEST_FOLDERS : [...TEST_FOLDERS, ...ONE_KERNEL_FOLDERS];
+}
+
+async function testCommand(options: Options, kernel: Kernel): Promise<string[]> {
+  const { pattern } = options;
+  const folders = foldersOf(options, kernel);
   const all = (await Promise.all(folders.map(testFiles))).flat();
   if (all.length === 0) throw new Error(`find guest tests: none in ${folders.join(", ")}`);
   const named = all.filter((path) => pattern !== undefined && basename(path).includes(pattern));
@@ -31,14 +39,12 @@ async function testCommand({ pattern, systemd }: Options): Promise<string[]> {
   const files = named.length > 0 ? named : all;
   return [
     process.execPath,
-    "--test",
-    // The tests count what the whole kernel counts, so one file must not disturb another.
-    "--test-concurrency=1",
     "--test-reporter=spec",
     "--test-reporter-destination=stdout",
     "--test-reporter=tap",
     `--test-reporter-destination=${REPORT_FILE}`,
     ...(byName ? [`--test-name-pattern=${pattern}`] : []),
+    join(PROJECT_DIRECTORY, "build/test/vm/guest-tests.js"),
     ...files,
   ];
 }
@@ -80,6 +86,6 @@ export async function guestScript(options: Options, kernel: Kernel): Promise<str
   // Without the user's start-up files, some of which take ten seconds on an emulated CPU.
   if (options.mode === "shell") lines.push(...terminalLines(), "exec /bin/bash --norc");
   if (options.mode === "command") lines.push(`exec ${quoted(options.command)}`);
-  if (options.mode === "tests") lines.push(`exec ${quoted(await testCommand(options))}`);
+  if (options.mode === "tests") lines.push(`exec ${quoted(await testCommand(options, kernel))}`);
   return `${lines.join("\n")}\n`;
 }

@@ -18,6 +18,10 @@ const OUTPUT_END_LIMIT_MS = 3_000;
 const STOP_LIMIT_MS = 3_000;
 const WATCH_INTERVAL_MS = 500;
 const CONSOLE_LINES = 60;
+/** As die() and panic() begin what they say, after the time. */
+const OOPS =
+  /^\[[ .\d]+\] (?:.*\b(?:Oops|BUG|int3|general protection fault|stack segment)\b.*: |Kernel panic)/;
+const OOPS_LINES = 12;
 const MESSAGE_LENGTH = 4096;
 
 export interface GuestCommand {
@@ -25,8 +29,8 @@ export interface GuestCommand {
   script: string;
   /** Whether it runs on this process's terminal, without a time limit. */
   interactive: boolean;
-  /** Whether systemd is the guest's first process. */
-  withSystemd: boolean;
+  /** The guest's process 1: guest-init.sh or systemd. */
+  firstProcess: "own" | "systemd";
   timeoutMs: number;
   stdout: (chunk: Buffer) => void;
   stderr: (chunk: Buffer) => void;
@@ -43,6 +47,8 @@ export interface GuestResult {
   totalMs: number;
   /** Last lines of the kernel's console. */
   console: string[];
+  /** What it said where something went wrong in the kernel first. */
+  oops: string[];
 }
 
 /** Ends a process for certain, and waits for it. */
@@ -118,9 +124,14 @@ async function follow(
   return ending;
 }
 
-async function consoleTail(file: string): Promise<string[]> {
+async function readConsole(file: string): Promise<Pick<GuestResult, "console" | "oops">> {
   const text = await readFile(file, "utf8").catch(() => "");
-  return text.replaceAll("\r", "").trimEnd().split("\n").slice(-CONSOLE_LINES);
+  const lines = text.replaceAll("\r", "").trimEnd().split("\n");
+  const first = lines.findIndex((line) => OOPS.test(line));
+  return {
+    console: lines.slice(-CONSOLE_LINES),
+    oops: first < 0 ? [] : lines.slice(first, first + OOPS_LINES),
+  };
 }
 
 function guestSettings(kernel: Kernel, command: GuestCommand, mark: string) {
@@ -129,7 +140,7 @@ function guestSettings(kernel: Kernel, command: GuestCommand, mark: string) {
     KERNEL: kernel.directory,
     PROJECT: PROJECT_DIRECTORY,
     MODE: command.interactive ? "shell" : "command",
-    INIT: command.withSystemd ? "systemd" : "own",
+    INIT: command.firstProcess,
     // A shell variable cannot hold the leading NUL: the guest prints it itself.
     END_MARK: mark.slice(1),
     REPORT_LINES,
@@ -171,7 +182,7 @@ export async function runGuest(
       bootMs: progress.readyMs && progress.readyMs - progress.startMs,
       report: progress.report,
       totalMs: Date.now() - progress.startMs,
-      console: await consoleTail(consoleLog),
+      ...(await readConsole(consoleLog)),
     };
   } finally {
     for (const child of children) await stop(child);

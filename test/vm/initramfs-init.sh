@@ -20,6 +20,16 @@ done
 $bb mount -t virtiofs -o ro root /lower || die "cannot mount the shared root"
 $bb mount -t tmpfs -o mode=755 overlay /overlay
 $bb mkdir /overlay/upper /overlay/work
+
+# The files of the working tree that are in the ramdisk: into the layer above the shared ones.
+preload() {
+	$bb mkdir -p "$1"
+	$bb cp -a /tree/. "$1"
+}
+case $PROJECT in
+/tmp/* | /run/*) ;;
+*) preload "/overlay/upper$PROJECT" ;;
+esac
 $bb mount -t overlay -o lowerdir=/lower,upperdir=/overlay/upper,workdir=/overlay/work \
 	overlay /root || die "cannot mount the overlay"
 
@@ -50,7 +60,8 @@ $bb cp "$mine/host-root$KERNEL/config" "/root/boot/config-$RELEASE"
 
 # The tmpfs on /tmp or /run may hide the working tree: it gets an overlay of its own.
 if [ ! -d "/root$PROJECT" ]; then
-	$bb mkdir -p "/root$PROJECT" "$mine/overlay/tree" "$mine/overlay/tree-work"
+	$bb mkdir -p "/root$PROJECT" "$mine/overlay/tree-work"
+	preload "$mine/overlay/tree"
 	$bb mount -t overlay -o "lowerdir=$mine/host-root$PROJECT" \
 		-o "upperdir=$mine/overlay/tree,workdir=$mine/overlay/tree-work" \
 		overlay "/root$PROJECT" || die "cannot show $PROJECT"

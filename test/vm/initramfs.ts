@@ -4,6 +4,7 @@ import { type CpioEntry, cpioArchive } from "./cpio.ts";
 import { run, runBytes } from "./exec.ts";
 import type { Kernel } from "./kernels.ts";
 import { findProgram } from "./packages.ts";
+import { preloadedFiles } from "./preload.ts";
 import { PROJECT_DIRECTORY } from "./project.ts";
 
 // Without virtio_rng the first getrandom() spins for seconds to gather jitter (random.c,
@@ -62,5 +63,6 @@ export async function buildInitramfs(
     { path: "settings.sh", content: Buffer.from(lines.join("")) },
     { path: "command.sh", content: Buffer.from(command) },
   );
+  entries.push(...(await preloadedFiles("tree")));
   return cpioArchive(entries);
 }

@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { PrivateApt, systemMirror } from "./apt.ts";
 import { run } from "./exec.ts";
 
+/** One kernel has to do for what is about services and commands, not about hooks. */
+export const ONE_SERIES = "6.12";
+
 /** A Debian suite whose cloud kernel can be asked for. */
 export interface KernelChoice {
   suite: string;

@@ -15,9 +15,9 @@ machines.
                     may be repeated; also a suite, as trixie
   --all             every kernel of the matrix (the default), and without a pattern --systemd on
                     6.12, too
-  --systemd         with systemd as the first process; the tests are those of test/operations
+  --systemd         with systemd as the first process; the tests are those of test/systemd
   --shell           an interactive shell in a guest (with one --kernel)
-  --timeout SECONDS limit for the command in each guest (default 2400)
+  --timeout SECONDS limit for the command in each guest (default 3600)
   --jobs N          guests at the same time, 1 or 2 (default 2)
   --update          look for newer kernel packages; otherwise cached ones are used
   --help
@@ -27,7 +27,7 @@ Exit status: 0 if all passed, 1 if anything failed, 2 for wrong usage, 130 when 
 With "-- command" on one kernel it is the command's own.
 `;
 
-const DEFAULT_TIMEOUT_S = 2400;
+const DEFAULT_TIMEOUT_S = 3600;
 const MAX_TIMEOUT_S = 24 * 3600;
 
 export interface Options {
@@ -40,8 +40,8 @@ export interface Options {
   jobs: number;
   update: boolean;
   systemd: boolean;
-  /** All that there is: the tests of test/operations after the others. */
-  withOperations: boolean;
+  /** All that there is: the tests of test/systemd after the others. */
+  addSystemdGuest: boolean;
   help: boolean;
 }
 
@@ -110,7 +110,7 @@ export function readOptions(argv: readonly string[]): Options {
     jobs: wholeNumber("--jobs", values.jobs, 2),
     update: values.update,
     systemd: values.systemd,
-    withOperations: mode === "tests" && !values.kernel && !values.systemd && pattern === undefined,
+    addSystemdGuest: mode === "tests" && !values.kernel && !values.systemd && pattern === undefined,
     help: values.help,
   };
 }

@@ -22,7 +22,9 @@ function explain(result: GuestResult, options: Options): string {
     case "hung":
       return result.bootMs === undefined ? "the kernel did not boot" : "the kernel hung";
     case "panicked":
-      return "the kernel panicked or the guest stopped";
+      return result.bootMs === undefined
+        ? "the kernel panicked while it booted, twice"
+        : "the kernel panicked, or the guest stopped, while the command ran";
     case "interrupted":
       return "interrupted";
     case "exited":
@@ -62,7 +64,7 @@ export function judge(kernel: Kernel, options: Options, result: GuestResult): Ou
   const title = `${kernel.series}${options.systemd ? " systemd" : ""} (${kernel.release})`;
   const timing = `boot ${seconds(result.bootMs)} s, total ${seconds(result.totalMs)} s`;
   if (result.ending !== "exited") {
-    const remarks = [explain(result, options)];
+    const remarks = [`FAILED: ${explain(result, options)}`, ...result.oops];
     return { title, timing, passed: 0, failed: 1, skipped: 0, remarks };
   }
   const code = result.code ?? 1;

@@ -37,6 +37,12 @@ export const HARNESS_PACKAGES: readonly SystemPackage[] = [
   { name: "xz-utils", why: "to unpack kernel modules", anyOf: ["/usr/bin/xz"] },
   { name: "iproute2", why: "by tests in guests (ip)", anyOf: ["/usr/bin/ip", "/sbin/ip"] },
   { name: "nftables", why: "by tests in guests (nft)", anyOf: ["/usr/sbin/nft"] },
+  { name: "iptables", why: "by tests in guests (iptables)", anyOf: ["/usr/sbin/iptables"] },
+  {
+    name: "tcpdump",
+    why: "by tests in guests (tcpdump)",
+    anyOf: ["/usr/bin/tcpdump", "/usr/sbin/tcpdump"],
+  },
   { name: "conntrack", why: "by tests in guests (conntrack)", anyOf: ["/usr/sbin/conntrack"] },
   { name: "iputils-ping", why: "by tests in guests (ping)", anyOf: ["/usr/bin/ping", "/bin/ping"] },
 ];
@@ -47,7 +53,7 @@ function missing(list: readonly SystemPackage[]): SystemPackage[] {
 
 async function aptGet(operation: string, ...args: string[]): Promise<void> {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  await run(operation, ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", ...args], { env });
+  await run(operation, ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", ...args], { env });
 }
 
 /** Installs what is missing of `list` with the system's apt, saying what and why through `say`. */

@@ -58,6 +58,7 @@ test("a failure is told with its name and error, a suite only with its own", () 
   const lines = [
     "    not ok 1 - one",
     "      ---",
+    "      location: '/some/where/build/test/guest/one.test.js:12:3'",
     "      failureType: 'testCodeFailure'",
     "      error: |-",
     "        Expected values to be equal:",
@@ -79,7 +80,7 @@ test("a failure is told with its name and error, a suite only with its own", () 
     "# fail 3",
   ];
   assert.deepEqual(readReport(lines, NEW)?.failures, [
-    { name: "one", error: ["Expected values to be equal:", "", "  1 !== 2"] },
+    { name: "one (one.test.js:12)", error: ["Expected values to be equal:", "", "  1 !== 2"] },
     { name: "two", error: ["in one line"] },
     { name: "cut off", error: [""] },
   ]);

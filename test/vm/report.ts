@@ -30,6 +30,7 @@ export interface Report extends Counts {
 
 /** A failed test, and the lines of its error. */
 export interface Failure {
+  /** With its file and line, where the report has them. */
   name: string;
   error: string[];
 }
@@ -78,7 +79,13 @@ function readFailures(lines: readonly string[]): Failure[] {
     if (details.get("failureType") === "subtestsFailed") continue;
     const error = String(details.get("error") ?? "").split("\n");
     const kept = error.slice(0, MAX_FAILURE_LINES).map((text) => text.slice(0, MAX_LINE_LENGTH));
-    failures.push({ name, error: kept });
+    failures.push({ name: `${name}${placeOf(details.get("location"))}`, error: kept });
   }
   return failures;
+}
+
+/** " (file.test.js:12)" of "/path/file.test.js:12:3". */
+function placeOf(location: unknown): string {
+  const place = /([^/]+:\d+):\d+$/.exec(String(location))?.[1];
+  return place === undefined ? "" : ` (${place})`;
 }

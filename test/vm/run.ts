@@ -1,13 +1,11 @@
+import { mayBootAgain } from "./boot.ts";
 import { guestScript } from "./command.ts";
-import { type GuestResult, runGuest } from "./guest.ts";
-import { ensureKernel, type Kernel } from "./kernels.ts";
+import { type GuestCommand, type GuestResult, runGuest } from "./guest.ts";
+import { ensureKernel, type Kernel, ONE_SERIES } from "./kernels.ts";
 import { HELP, type Options, readOptions, UsageError } from "./options.ts";
 import { broken, judge, type Outcome, summary } from "./outcome.ts";
 import { ensurePackages, HARNESS_PACKAGES } from "./packages.ts";
 import { linePrefixer } from "./streams.ts";
-
-/** One kernel has to do for the tests of test/operations: they are about services, not about hooks. */
-const OPERATIONS_SERIES = "6.12";
 
 const say = (line: string) => process.stderr.write(`vm: ${line}\n`);
 
@@ -17,19 +15,19 @@ interface Task {
   readonly options: Options;
 }
 
-const nameOf = ({ kernel, options }: Task) =>
+const guestName = ({ kernel, options }: Task) =>
   options.systemd ? `${kernel.series} systemd` : kernel.series;
 
 async function boot(task: Task, signal: AbortSignal): Promise<GuestResult> {
   const { kernel, options } = task;
-  const prefix = options.kernels.length > 1 ? `[${nameOf(task)}] ` : "";
+  const prefix = options.kernels.length > 1 ? `[${guestName(task)}] ` : "";
   const out = linePrefixer(prefix, (text) => process.stdout.write(text));
   const err = linePrefixer(prefix, (text) => process.stderr.write(text));
   const raw = prefix === "";
-  const command = {
+  const command: GuestCommand = {
     script: await guestScript(options, kernel),
     interactive: options.mode === "shell",
-    withSystemd: options.systemd,
+    firstProcess: options.systemd ? "systemd" : "own",
     timeoutMs: options.timeoutMs,
     stdout: (chunk: Buffer) => (raw ? void process.stdout.write(chunk) : out.push(chunk)),
     stderr: (chunk: Buffer) => (raw ? void process.stderr.write(chunk) : err.push(chunk)),
@@ -40,21 +38,28 @@ async function boot(task: Task, signal: AbortSignal): Promise<GuestResult> {
   return result;
 }
 
-/** Runs a guest; once more if the kernel (and not the command) failed. */
+/** Runs a guest; once more if its kernel did not finish booting, or the emulator ended it. */
 async function runTask(task: Task, signal: AbortSignal): Promise<Outcome> {
   const { kernel, options } = task;
-  let result = await boot(task, signal);
-  for (const isRetry of [false, true]) {
-    const byKernel = result.ending === "hung" || result.ending === "panicked";
-    if (byKernel || result.ending === "time_limit") {
-      const lines = result.console.map((line) => `  | ${line}\n`).join("");
-      process.stderr.write(`vm: ${nameOf(task)}: ${result.ending}; end of its console:\n${lines}`);
-    }
-    if (!byKernel || isRetry || options.mode === "shell") break;
-    say(`${nameOf(task)}: trying once more`);
-    result = await boot(task, signal);
-  }
-  return judge(kernel, options, result);
+  const first = await boot(task, signal);
+  showConsole(task, first);
+  if (!mayBootAgain(first) || options.mode === "shell") return judge(kernel, options, first);
+  const when = first.bootMs === undefined ? "while it booted" : "because of the emulation";
+  say(`${guestName(task)}: it ${first.ending} ${when}: once more`);
+  const second = await boot(task, signal);
+  showConsole(task, second);
+  const outcome = judge(kernel, options, second);
+  return {
+    ...outcome,
+    remarks: [`booted twice: ${first.ending} ${when} at first`, ...first.oops, ...outcome.remarks],
+  };
+}
+
+/** Of a guest that ended by itself, or had to be. */
+function showConsole(task: Task, { ending, console: lines }: GuestResult): void {
+  if (ending === "exited" || ending === "interrupted") return;
+  const text = lines.map((line) => `  | ${line}\n`).join("");
+  process.stderr.write(`vm: ${guestName(task)}: ${ending}; end of its console:\n${text}`);
 }
 
 async function tasksOf(options: Options): Promise<Task[]> {
@@ -62,8 +67,8 @@ async function tasksOf(options: Options): Promise<Task[]> {
   for (const choice of options.kernels) {
     tasks.push({ kernel: await ensureKernel(choice, options.update, say), options });
   }
-  const operated = tasks.find(({ kernel }) => kernel.series === OPERATIONS_SERIES);
-  if (options.withOperations && operated !== undefined) {
+  const operated = tasks.find(({ kernel }) => kernel.series === ONE_SERIES);
+  if (options.addSystemdGuest && operated !== undefined) {
     tasks.push({ kernel: operated.kernel, options: { ...options, systemd: true } });
   }
   return tasks;

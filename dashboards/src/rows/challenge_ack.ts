@@ -4,7 +4,7 @@ import type { Row } from "./row.ts";
 
 const RUNBOOK = "TuplewatchChallengeAckResets";
 
-export const challengeAck: Row = {
+export const row: Row = {
   name: "challenge_ack",
   title: "challenge_ack: segments that do not fit their connection",
   panels: [

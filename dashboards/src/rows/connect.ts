@@ -6,7 +6,7 @@ const EVENTS = "tuplewatch_connect_events_total";
 const DURATION = "tuplewatch_connect_duration_seconds";
 const EXHAUSTED = "TuplewatchLocalPortExhaustion";
 
-export const connect: Row = {
+export const row: Row = {
   name: "connect",
   title: "connect: every connect() of TCP and UDP",
   panels: [

@@ -11,7 +11,7 @@ const connects = sumOr0(
   `rate(${series("tuplewatch_events_attempted_total", 'probe="connect"')}[$__rate_interval])`,
 );
 
-export const conntrackInsertFailed: Row = {
+export const row: Row = {
   name: "conntrack_insert_failed",
   title: "conntrack_insert_failed: packets that conntrack refused",
   panels: [

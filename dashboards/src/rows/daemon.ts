@@ -25,6 +25,20 @@ export const daemon: Row = {
       ],
     }),
     graph({
+      title: "Blind probes",
+      description:
+        "Instances on which a probe is attached and tells less than half of what happens, by cause.",
+      unit: UNIT.number,
+      perRow: 4,
+      runbook: "TuplewatchProbeBlind",
+      queries: [
+        {
+          expr: `sum by (probe, cause) (${series("tuplewatch_probe_blind", 'cause!="not_attached"')})`,
+          legend: "{{probe}}: {{cause}}",
+        },
+      ],
+    }),
+    graph({
       title: "Events",
       description: "What the probes had to report, of each probe.",
       unit: UNIT.perSecond,

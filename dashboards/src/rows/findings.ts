@@ -35,6 +35,7 @@ export const findings: Row = {
       queries: [
         { expr: perMinute("tuplewatch_findings_total"), legend: "opened" },
         { expr: perMinute("tuplewatch_findings_evicted_total"), legend: "closed early" },
+        { expr: perMinute("tuplewatch_findings_refused_total"), legend: "not opened" },
         { expr: perMinute("tuplewatch_finding_events_skipped_total"), legend: "events skipped" },
       ],
     }),

@@ -5,7 +5,7 @@ import type { Row } from "./row.ts";
 const EVENTS = "tuplewatch_stale_flow_events_total";
 const RUNBOOK = "TuplewatchStaleConntrackReuse";
 
-export const staleFlow: Row = {
+export const row: Row = {
   name: "stale_flow",
   title: "stale_flow: sockets that send on a closed socket's conntrack entry",
   panels: [

@@ -54,6 +54,8 @@ export type Capability = (typeof CAPABILITIES)[number];
 const VERSION = 0x20080522;
 
 /** include/uapi/linux/prctl.h */
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_DUMPABLE = 4;
 const PR_SET_KEEPCAPS = 8;
 const PR_CAPBSET_READ = 23;
 const PR_CAPBSET_DROP = 24;
@@ -103,6 +105,18 @@ export function clearAmbientCapabilities(): void {
 /** Neither the calling thread nor a child of it gets rights by an exec any more. */
 export function forbidNewPrivileges(): void {
   check(prctl(PR_SET_NO_NEW_PRIVS, 1), "set", "no_new_privs");
+}
+
+const SIGKILL = 9;
+
+/** The process is ended when the thread that started it ends; it may have ended before this call. */
+export function dieWithParent(): void {
+  check(prctl(PR_SET_PDEATHSIG, SIGKILL), "end with parent", "this process");
+}
+
+/** Its files in /proc belong to its user, who may trace it, although it has been another one. */
+export function allowDumps(): void {
+  check(prctl(PR_SET_DUMPABLE, 1), "allow dumps", "of this process");
 }
 
 function prctl(operation: number, argument: number): number {

@@ -34,7 +34,6 @@ const u64: CType<Integer64> = { c: "uint64_t" };
 const long: CType<Integer64> = { c: "int64_t" };
 const size: CType<Integer64> = { c: "size_t" };
 const text: CType<string> = { c: "str" };
-const maybeText: CType<string | null> = { c: "str" };
 const handle: CType<Pointer> = { c: "void *" };
 const maybeHandle: CType<Pointer | null> = { c: "void *" };
 const memory: CType<Memory> = { c: "void *" };
@@ -67,28 +66,6 @@ const OPTION_STRUCTS = {
     offset: "size_t",
     retprobe: "bool",
   },
-  bpf_prog_load_opts: {
-    sz: "size_t",
-    attempts: "int",
-    expected_attach_type: "int",
-    prog_btf_fd: "uint32_t",
-    prog_flags: "uint32_t",
-    prog_ifindex: "uint32_t",
-    kern_version: "uint32_t",
-    attach_btf_id: "uint32_t",
-    attach_prog_fd: "uint32_t",
-    attach_btf_obj_fd: "uint32_t",
-    fd_array: "void *",
-    func_info: "void *",
-    func_info_cnt: "uint32_t",
-    func_info_rec_size: "uint32_t",
-    line_info: "void *",
-    line_info_cnt: "uint32_t",
-    line_info_rec_size: "uint32_t",
-    log_level: "uint32_t",
-    log_size: "uint32_t",
-    log_buf: "void *",
-  },
   bpf_test_run_opts: {
     sz: "size_t",
     data_in: "void *",
@@ -113,16 +90,11 @@ type OptionValues<N extends OptionStruct> = {
   [F in keyof (typeof OPTION_STRUCTS)[N]]?: string | boolean | Integer64 | Memory;
 };
 
-const batchRead = [int, int, memory, memory, memory, memory, inOutU32, memory] as const;
-
 const LIBBPF = {
   libbpf_major_version: [u32],
   libbpf_minor_version: [u32],
   libbpf_set_print: [maybeHandle, callback],
   libbpf_num_possible_cpus: [int],
-  libbpf_probe_bpf_prog_type: [int, int, memory],
-  libbpf_probe_bpf_map_type: [int, int, memory],
-  libbpf_probe_bpf_helper: [int, int, int, memory],
 
   bpf_object__open_mem: [maybeHandle, memory, size, pointerTo("bpf_object_open_opts")],
   bpf_object__load: [int, handle],
@@ -134,57 +106,31 @@ const LIBBPF = {
 
   bpf_program__name: [text, handle],
   bpf_program__section_name: [text, handle],
-  bpf_program__type: [int, handle],
   bpf_program__fd: [int, handle],
   bpf_program__autoload: [bool, handle],
   bpf_program__set_autoload: [int, handle, bool],
-  bpf_program__set_attach_target: [int, handle, int, text],
-  bpf_program__pin: [int, handle, text],
   bpf_program__attach: [maybeHandle, handle],
   bpf_program__attach_cgroup: [maybeHandle, handle, int],
-  bpf_program__attach_iter: [maybeHandle, handle, memory],
-  bpf_program__attach_raw_tracepoint: [maybeHandle, handle, text],
-  bpf_program__attach_tracepoint: [maybeHandle, handle, text, text],
   bpf_program__attach_kprobe_opts: [maybeHandle, handle, text, pointerTo("bpf_kprobe_opts")],
 
   bpf_link__fd: [int, handle],
-  bpf_link__open: [maybeHandle, text],
-  bpf_link__pin: [int, handle, text],
-  bpf_link__unpin: [int, handle],
   bpf_link__destroy: [int, handle],
 
   bpf_map__name: [text, handle],
   bpf_map__fd: [int, handle],
-  bpf_map__type: [u32, handle],
   bpf_map__max_entries: [u32, handle],
   bpf_map__set_max_entries: [int, handle, u32],
-  bpf_map__set_autocreate: [int, handle, bool],
-  bpf_map__autocreate: [bool, handle],
   bpf_map__reuse_fd: [int, handle, int],
   bpf_map__is_internal: [bool, handle],
   bpf_map__initial_value: [maybeHandle, handle, outSize],
 
   bpf_map_create: [int, int, text, u32, u32, u32, memory],
   bpf_map_lookup_elem_flags: [int, int, memory, memory, u64],
-  bpf_map_lookup_and_delete_elem: [int, int, memory, memory],
   bpf_map_update_elem: [int, int, memory, memory, u64],
-  bpf_map_delete_elem: [int, int, memory],
-  bpf_map_get_next_key: [int, int, memory, memory],
-  bpf_map_lookup_batch: batchRead,
-  bpf_map_lookup_and_delete_batch: batchRead,
-  bpf_map_update_batch: [int, int, memory, memory, inOutU32, memory],
-  bpf_map_delete_batch: [int, int, memory, inOutU32, memory],
 
   bpf_obj_pin: [int, int, text],
-  bpf_obj_get: [int, text],
   bpf_obj_get_info_by_fd: [int, int, memory, inOutU32],
-  bpf_btf_get_next_id: [int, u32, outU32],
-  bpf_btf_get_fd_by_id: [int, u32],
   bpf_enable_stats: [int, int],
-  bpf_iter_create: [int, int],
-  bpf_raw_tracepoint_open: [int, maybeText, int],
-  bpf_link_create: [int, int, int, int, memory],
-  bpf_prog_load: [int, int, text, text, memory, size, pointerTo("bpf_prog_load_opts")],
   bpf_prog_test_run_opts: [int, int, pointerTo("_Inout_ bpf_test_run_opts")],
 } as const satisfies Record<string, Signature>;
 
@@ -197,19 +143,24 @@ const LIBC = {
   memcpy: [handle, memory, memory, size],
   close: [int, int],
   fcntl: [int, int, int, long],
-  poll: [int, memory, u64, int],
   clock_gettime: [int, int, memory],
   clock_getres: [int, int, memory],
   socket: [int, int, int, int],
   bind: [int, int, memory, u32],
+  listen: [int, int, int],
+  connect: [int, int, memory, u32],
   sendto: [long, int, memory, size, int, memory, u32],
   recv: [long, int, memory, size, int],
+  poll: [int, memory, u64, int],
   getsockname: [int, int, memory, memory],
   getsockopt: [int, int, int, int, memory, memory],
+  setsockopt: [int, int, int, int, memory, u32],
+  getrlimit: [int, int, memory],
   setns: [int, int, int],
   ioctl: [int, int, u64, long],
   prctl: [int, int, long, long, long, long],
   capset: [int, memory, memory],
+  getpwuid: [maybeHandle, u32],
   syscall: [long, long, memory, long, long, long, long],
 } as const satisfies Record<string, Signature>;
 
@@ -298,6 +249,11 @@ export function lastErrno(): number {
   return koffi.errno();
 }
 
+/** Where bytes are: valid while they are referenced. */
+export function memoryAddress(bytes: ArrayBufferView): Pointer {
+  return koffi.address(bytes);
+}
+
 /** The memory at an address, without a copy. Valid only as long as the memory is. */
 export function memoryView(address: Pointer, byteLength: number): ArrayBuffer {
   return koffi.view(address, byteLength);
@@ -306,11 +262,6 @@ export function memoryView(address: Pointer, byteLength: number): ArrayBuffer {
 /** A NUL-terminated string at an address. */
 export function stringAt(address: Pointer): string {
   return koffi.decode.string(address);
-}
-
-/** The address of bytes; they must stay referenced for as long as it is in use. */
-export function addressOf(bytes: ArrayBufferView): Pointer {
-  return koffi.address(bytes);
 }
 
 export type PrintCallback = (level: number, format: Pointer, args: Pointer) => number;

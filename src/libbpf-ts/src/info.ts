@@ -1,8 +1,7 @@
-import { constants } from "node:os";
-import { BpfError, checkResult } from "./errors.ts";
-import { addressOf, libbpf, libc } from "./ffi.ts";
+import { checkResult } from "./errors.ts";
+import { libbpf } from "./ffi.ts";
 
-/** Room for struct bpf_prog_info, bpf_map_info and bpf_btf_info of newer kernels. */
+/** Room for struct bpf_prog_info and bpf_map_info of newer kernels. */
 const INFO_BYTES = 512;
 
 function readInfo(fd: number, what: string): DataView {
@@ -60,6 +59,23 @@ export interface ProgramInfo {
   readonly recursionMisses: bigint;
 }
 
+/** BPF_LINK_TYPE_CGROUP in enum bpf_link_type. */
+const LINK_TYPE_CGROUP = 3;
+
+export interface LinkInfo {
+  readonly programId: number;
+  /** False once somebody has detached it (BPF_LINK_DETACH), or its cgroup is gone. */
+  readonly attached: boolean;
+}
+
+/** struct bpf_link_info, include/uapi/linux/bpf.h. Of other than cgroup links none can detach one. */
+export function readLinkInfo(fd: number): LinkInfo {
+  const view = readInfo(fd, "link");
+  const isCgroup = view.getUint32(0, true) === LINK_TYPE_CGROUP;
+  const cgroupId = view.getBigUint64(16, true);
+  return { programId: view.getUint32(8, true), attached: !isCgroup || cgroupId !== 0n };
+}
+
 /** struct bpf_prog_info, include/uapi/linux/bpf.h. */
 export function readProgramInfo(fd: number): ProgramInfo {
   const view = readInfo(fd, "program");
@@ -71,39 +87,4 @@ export function readProgramInfo(fd: number): ProgramInfo {
     runCount: view.getBigUint64(200, true),
     recursionMisses: view.getBigUint64(208, true),
   };
-}
-
-/** MODULE_NAME_LEN, include/linux/module.h, with room to spare. */
-const BTF_NAME_BYTES = 128;
-
-/** struct bpf_btf_info; its name is written to memory that the caller provides. */
-function readBtfName(fd: number): string {
-  const name = new Uint8Array(BTF_NAME_BYTES);
-  const info = new DataView(new ArrayBuffer(INFO_BYTES));
-  info.setBigUint64(16, addressOf(name), true);
-  info.setUint32(24, BTF_NAME_BYTES, true);
-  const result = libbpf().bpf_obj_get_info_by_fd(fd, info, [INFO_BYTES]);
-  checkResult(result, { operation: "read information of BTF", object: `fd ${fd}` });
-  return Buffer.from(name).toString("latin1", 0, name.indexOf(0));
-}
-
-/**
- * A descriptor of a module's BTF in the kernel, to be closed by the caller. Needs CAP_SYS_ADMIN.
- *
- * @throws BpfError ENOENT when the kernel has no BTF of that name.
- */
-export function openModuleBtf(module: string): number {
-  const id: [number] = [0];
-  const context = { operation: "find BTF of module", object: module };
-  for (;;) {
-    const result = libbpf().bpf_btf_get_next_id(id[0], id);
-    if (result === -constants.errno.ENOENT) throw new BpfError({ ...context, errno: -result });
-    checkResult(result, context);
-    const fd = libbpf().bpf_btf_get_fd_by_id(id[0]);
-    // Unloaded since it was listed.
-    if (fd === -constants.errno.ENOENT) continue;
-    checkResult(fd, context);
-    if (readBtfName(fd) === module) return fd;
-    libc().close(fd);
-  }
 }

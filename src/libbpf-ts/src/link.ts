@@ -1,12 +1,10 @@
-import { BpfError, checkPointer, checkResult } from "./errors.ts";
-import { lastErrno, libbpf, type Pointer } from "./ffi.ts";
+import { BpfError, checkResult } from "./errors.ts";
+import { libbpf, type Pointer } from "./ffi.ts";
+import { type LinkInfo, readLinkInfo } from "./info.ts";
 
-/**
- * An attached program. It stays attached until `close()`, the end of the process, or, once pinned,
- * until the pin is removed too.
- */
+/** An attached program. It stays attached until `close()` or the end of the process. */
 export class Link {
-  /** Name of the program, or the path it was opened from. */
+  /** Name of the program. */
   readonly name: string;
   #pointer: Pointer | undefined;
   readonly #onClose: (link: Link) => void;
@@ -16,17 +14,6 @@ export class Link {
     this.name = name;
     this.#pointer = pointer;
     this.#onClose = onClose;
-  }
-
-  /**
-   * Opens a link pinned in a bpffs.
-   *
-   * @throws BpfError when there is no pinned link at `path`.
-   */
-  static openPinned(path: string): Link {
-    const pointer = libbpf().bpf_link__open(path);
-    const context = { operation: "open pinned link", object: path };
-    return new Link(path, checkPointer(pointer, lastErrno(), context));
   }
 
   get closed(): boolean {
@@ -39,18 +26,20 @@ export class Link {
     return checkResult(fd, { operation: "read descriptor of link", object: this.name });
   }
 
-  /** Makes the link outlive the process. `path` is a new file in a bpffs. */
-  pin(path: string): void {
-    const result = libbpf().bpf_link__pin(this.#open("pin"), path);
-    checkResult(result, { operation: "pin link", object: `${this.name} at ${path}` });
+  /**
+   * What the kernel says of it now; undefined where it is no link of the kernel's: before 5.15
+   * kprobes hang on a perf event.
+   */
+  info(): LinkInfo | undefined {
+    try {
+      return readLinkInfo(this.fd);
+    } catch (error) {
+      if (error instanceof BpfError && error.code === "EINVAL") return undefined;
+      throw error;
+    }
   }
 
-  unpin(): void {
-    const result = libbpf().bpf_link__unpin(this.#open("unpin"));
-    checkResult(result, { operation: "unpin link", object: this.name });
-  }
-
-  /** Detaches, unless the link is pinned. Does nothing the second time. */
+  /** Detaches. Does nothing the second time. */
   close(): void {
     const pointer = this.#pointer;
     if (pointer === undefined) return;

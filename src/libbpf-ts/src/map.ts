@@ -1,12 +1,10 @@
 import { constants } from "node:os";
-import { constantName, MapType, UpdateFlag } from "./constants.ts";
+import { MapType, UpdateFlag } from "./constants.ts";
 import { BpfError, checkResult } from "./errors.ts";
 import { libbpf, libc } from "./ffi.ts";
 import { type MapInfo, readMapInfo } from "./info.ts";
-import { deleteKeys, type MapBatch, readBatches } from "./map-batch.ts";
 
 const { ENOENT } = constants.errno;
-const DEFAULT_BATCH = 4096;
 
 /** A key: its bytes, or a number for a key of one, two or four bytes. */
 export type MapKey = Uint8Array | number;
@@ -17,6 +15,16 @@ const PER_CPU_TYPES: ReadonlySet<number> = new Set([
   MapType.LRU_PERCPU_HASH,
   MapType.PERCPU_CGROUP_STORAGE,
 ]);
+
+/** Sizes in bytes; a ring buffer has neither keys nor values, and as many entries as bytes. */
+export interface MapSpec {
+  /** One of MapType. */
+  readonly type: number;
+  readonly name: string;
+  readonly keySize?: number;
+  readonly valueSize?: number;
+  readonly maxEntries: number;
+}
 
 let cpus: number | undefined;
 
@@ -29,7 +37,7 @@ export function possibleCpus(): number {
   return cpus;
 }
 
-/** A map in the kernel: of a loaded object, opened from a pin, or taken over as a descriptor. */
+/** A map in the kernel: of a loaded object, or taken over as a descriptor. */
 export class BpfMap {
   readonly name: string;
   readonly info: MapInfo;
@@ -41,7 +49,7 @@ export class BpfMap {
   readonly #fd: () => number;
   readonly #closeFd: () => void;
 
-  /** Made by LoadedObject, `openPinned` and `fromFd`. */
+  /** Made by LoadedObject and `fromFd`. */
   constructor(name: string, fd: () => number, closeFd: () => void = () => {}) {
     this.info = readMapInfo(fd());
     this.name = name === "" ? this.info.name : name;
@@ -52,15 +60,10 @@ export class BpfMap {
     this.#closeFd = closeFd;
   }
 
-  /**
-   * Opens a map pinned in a bpffs.
-   *
-   * @throws BpfError when there is no map at `path`.
-   */
-  static openPinned(path: string): BpfMap {
-    const fd = libbpf().bpf_obj_get(path);
-    checkResult(fd, { operation: "open pinned map", object: path });
-    return BpfMap.fromFd(fd);
+  /** A new one, of no object: see OpenMap's `reuse`. @throws BpfError */
+  static create({ type, name, keySize = 0, valueSize = 0, maxEntries }: MapSpec): BpfMap {
+    const fd = libbpf().bpf_map_create(type, name, keySize, valueSize, maxEntries, null);
+    return BpfMap.fromFd(checkResult(fd, { operation: "create map", object: name }), name);
   }
 
   /** Takes over a descriptor: `close()` closes it. */
@@ -106,7 +109,7 @@ export class BpfMap {
 
   /** One value per possible CPU, or undefined when the key is not there. */
   lookupPerCpu(key: MapKey): Uint8Array[] | undefined {
-    if (!this.isPerCpu) throw this.#invalid("look up per CPU in map", `is ${this.#typeName()}`);
+    if (!this.isPerCpu) throw this.#invalid("look up per CPU in map", "is not per CPU");
     const all = this.lookup(key);
     return all === undefined ? undefined : this.splitPerCpu(all);
   }
@@ -127,73 +130,13 @@ export class BpfMap {
     checkResult(result, { operation: "update map", object: this.name });
   }
 
-  /** Sets one value per possible CPU. */
-  updatePerCpu(key: MapKey, values: readonly Uint8Array[], flag: number = UpdateFlag.ANY): void {
-    const all = new Uint8Array(this.valueBytes);
-    if (values.length * this.#stride !== all.length) {
-      throw this.#invalid("update map", `has ${possibleCpus()} CPUs, not ${values.length}`);
-    }
-    for (const [cpu, value] of values.entries()) {
-      if (value.length !== this.info.valueSize) {
-        throw this.#invalid("update map", `has values of ${this.info.valueSize} bytes per CPU`);
-      }
-      all.set(value, cpu * this.#stride);
-    }
-    this.update(key, all, flag);
-  }
-
-  /** Returns whether the key was there. */
-  delete(key: MapKey): boolean {
-    const result = libbpf().bpf_map_delete_elem(this.fd, this.#key(key));
-    if (result === -ENOENT) return false;
-    checkResult(result, { operation: "delete from map", object: this.name });
-    return true;
-  }
-
-  /** Reads and removes; for a queue or stack the key is empty. Undefined when nothing is there. */
-  take(key: MapKey = new Uint8Array(0)): Uint8Array | undefined {
-    const value = new Uint8Array(this.valueBytes);
-    const bytes = this.keySize === 0 ? null : this.#key(key);
-    const result = libbpf().bpf_map_lookup_and_delete_elem(this.fd, bytes, value);
-    if (result === -ENOENT) return undefined;
-    checkResult(result, { operation: "take from map", object: this.name });
-    return value;
-  }
-
-  /** Walks over the map in batches; see MapBatch for how long the bytes are valid. */
-  batches(chunk = DEFAULT_BATCH): Generator<MapBatch> {
-    return readBatches(this, chunk, false);
-  }
-
-  /** As `batches`, removing what it reads. */
-  takeBatches(chunk = DEFAULT_BATCH): Generator<MapBatch> {
-    return readBatches(this, chunk, true);
-  }
-
-  /** Every element, copied. */
-  *entries(): Generator<[key: Uint8Array, value: Uint8Array]> {
-    for (const { count, keys, values } of this.batches()) {
-      for (let i = 0; i < count; i++) {
-        yield [
-          keys.slice(i * this.keySize, (i + 1) * this.keySize),
-          values.slice(i * this.valueBytes, (i + 1) * this.valueBytes),
-        ];
-      }
-    }
-  }
-
-  /** Deletes keys given one after the other; returns how many were there. */
-  deleteBatch(keys: Uint8Array): number {
-    return deleteKeys(this, keys);
-  }
-
   /** Keeps the map in the kernel beyond the process. `path` is a new file in a bpffs. */
   pin(path: string): void {
     const result = libbpf().bpf_obj_pin(this.fd, path);
     checkResult(result, { operation: "pin map", object: `${this.name} at ${path}` });
   }
 
-  /** Closes a map that was opened from a pin or a descriptor; an object closes its own maps. */
+  /** Closes a map that was taken over as a descriptor; an object closes its own maps. */
   close(): void {
     this.#closeFd();
   }
@@ -214,10 +157,6 @@ export class BpfMap {
     if (value.length === this.valueBytes) return;
     const detail = `has values of ${this.valueBytes} bytes, not ${value.length}`;
     throw this.#invalid("use value of map", detail);
-  }
-
-  #typeName(): string {
-    return constantName(MapType, this.info.type);
   }
 
   #invalid(operation: string, detail: string): BpfError {

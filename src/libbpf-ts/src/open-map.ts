@@ -1,6 +1,5 @@
-import { constantName, MapType } from "./constants.ts";
 import { checkResult } from "./errors.ts";
-import { libbpf, libc, type Pointer } from "./ffi.ts";
+import { libbpf, type Pointer } from "./ffi.ts";
 import type { BpfMap } from "./map.ts";
 
 /** A map of an object that is open and not loaded yet. */
@@ -14,11 +13,6 @@ export class OpenMap {
     this.#use = () => use(pointer);
   }
 
-  /** As in MapType: "RINGBUF". */
-  get typeName(): string {
-    return constantName(MapType, libbpf().bpf_map__type(this.#use()));
-  }
-
   get maxEntries(): number {
     return libbpf().bpf_map__max_entries(this.#use());
   }
@@ -27,12 +21,6 @@ export class OpenMap {
   setMaxEntries(count: number): void {
     const result = libbpf().bpf_map__set_max_entries(this.#use(), count);
     checkResult(result, { operation: "set size of map", object: `${this.name} to ${count}` });
-  }
-
-  /** Whether `load()` creates the map; off for a type that this kernel lacks and no one uses. */
-  setAutocreate(on: boolean): void {
-    const result = libbpf().bpf_map__set_autocreate(this.#use(), on);
-    checkResult(result, { operation: "set autocreate of map", object: this.name });
   }
 
   /**
@@ -48,16 +36,5 @@ export class OpenMap {
   reuseFd(fd: number): void {
     const result = libbpf().bpf_map__reuse_fd(this.#use(), fd);
     checkResult(result, { operation: "reuse descriptor for map", object: `${this.name} fd ${fd}` });
-  }
-
-  /** Uses the map pinned at `path` in place of a new one. */
-  reusePinned(path: string): void {
-    const fd = libbpf().bpf_obj_get(path);
-    checkResult(fd, { operation: "open pinned map", object: path });
-    try {
-      this.reuseFd(fd);
-    } finally {
-      libc().close(fd);
-    }
   }
 }

@@ -3,28 +3,33 @@ import { constants } from "node:os";
 import { BpfError, checkErrno } from "./errors.ts";
 import { lastErrno, libc } from "./ffi.ts";
 
-/** Numbers of include/uapi/linux/{socket,netlink,sched,time}.h; SO_ and SOL_ as on x86 and arm. */
+/** Numbers of include/uapi/linux/{socket,netlink,sched,time,in6,fcntl}.h as on x86 and arm. */
 export const Posix = {
   AF_UNIX: 1,
+  AF_INET: 2,
+  AF_INET6: 10,
   AF_NETLINK: 16,
+  SOCK_STREAM: 1,
   SOCK_DGRAM: 2,
   SOCK_RAW: 3,
   SOCK_NONBLOCK: 0o4000,
   SOCK_CLOEXEC: 0o2000000,
   MSG_DONTWAIT: 0x40,
+  MSG_NOSIGNAL: 0x4000,
   SOL_SOCKET: 1,
+  SO_REUSEADDR: 2,
   SO_TYPE: 3,
+  SO_PEERCRED: 17,
   SO_NETNS_COOKIE: 71,
+  IPPROTO_IPV6: 41,
+  IPV6_V6ONLY: 26,
+  O_PATH: 0o10000000,
   CLONE_NEWNET: 0x40000000,
   CLOCK_REALTIME: 0,
   CLOCK_MONOTONIC: 1,
   CLOCK_MONOTONIC_COARSE: 6,
   CLOCK_BOOTTIME: 7,
 } as const;
-
-/** A longer wait in C would keep the process from ending: Node cannot interrupt it. */
-const MAX_WAIT_MS = 500;
-const POLLIN = 1;
 
 /** Closed on exec. @returns a descriptor for `closeFd`. */
 export function openSocket(domain: number, type: number, protocol = 0): number {
@@ -39,11 +44,60 @@ export function bindSocket(fd: number, address: Uint8Array): void {
   checkErrno(result, lastErrno(), { operation: "bind socket", object: `fd ${fd}` });
 }
 
+/** From now on others can connect; up to `backlog` of them wait. */
+export function listenOn(fd: number, backlog: number): void {
+  const result = libc().listen(fd, backlog);
+  checkErrno(result, lastErrno(), { operation: "listen on socket", object: `fd ${fd}` });
+}
+
+export function connectSocket(fd: number, address: Uint8Array): void {
+  const result = libc().connect(fd, address, address.byteLength);
+  checkErrno(result, lastErrno(), { operation: "connect socket", object: `fd ${fd}` });
+}
+
 /** @returns the number of bytes sent. */
 export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array | null = null): number {
   const length = address?.byteLength ?? 0;
   const result = libc().sendto(fd, bytes, bytes.byteLength, 0, address, length);
   return checkErrno(result, lastErrno(), { operation: "send to socket", object: `fd ${fd}` });
+}
+
+/** As `sendTo` a connected socket. Never blocks. @returns undefined when there is no room. */
+export function sendNow(fd: number, bytes: Uint8Array): number | undefined {
+  const flags = Posix.MSG_DONTWAIT | Posix.MSG_NOSIGNAL;
+  const result = libc().sendto(fd, bytes, bytes.byteLength, flags, null, 0);
+  const errno = lastErrno();
+  if (Number(result) === -1 && errno === constants.errno.EAGAIN) return undefined;
+  return checkErrno(result, errno, { operation: "send to socket", object: `fd ${fd}` });
+}
+
+const POLLOUT = 4;
+
+/** Whether a pipe has room for PIPE_BUF bytes, or a terminal takes any (poll(2)). Never blocks. */
+export function isWritable(fd: number): boolean {
+  const waiting = new Int32Array([fd, POLLOUT]); // struct pollfd { int fd; short events, revents; }
+  const result = libc().poll(waiting, 1, 0);
+  checkErrno(result, lastErrno(), { operation: "poll", object: `fd ${fd}` });
+  return (waiting[1] ?? 0) >> 16 !== 0;
+}
+
+const POLLIN = 1;
+
+/** Waits until there is something to read, or the other end has gone. @returns false: not in time. */
+export function waitReadable(fd: number, timeoutMs: number): boolean {
+  const waiting = new Int32Array([fd, POLLIN]);
+  const result = libc().poll(waiting, 1, Math.ceil(timeoutMs));
+  return checkErrno(result, lastErrno(), { operation: "poll", object: `fd ${fd}` }) > 0;
+}
+
+const MFD_CLOEXEC = 1;
+const MEMFD_CREATE: Readonly<Record<string, number>> = { x64: 319, arm64: 279 };
+
+/** A file in memory, which is gone with its last descriptor (memfd_create(2)). */
+export function memoryFile(name: string): number {
+  const number = MEMFD_CREATE[process.arch] ?? -1;
+  const fd = libc().syscall(number, Buffer.from(`${name}\0`), MFD_CLOEXEC, 0, 0, 0);
+  return checkErrno(fd, lastErrno(), { operation: "make file in memory", object: name });
 }
 
 /** @returns the number of bytes received, or undefined when none wait. Never blocks. */
@@ -63,6 +117,14 @@ export function socketOption(fd: number, level: number, name: number, into: Uint
   return length[0] ?? 0;
 }
 
+/** Sets a socket option that is an int. */
+export function setSocketOption(fd: number, level: number, name: number, value: number): void {
+  const bytes = new Int32Array([value]);
+  const result = libc().setsockopt(fd, level, name, bytes, bytes.byteLength);
+  const object = `level ${level} name ${name} of fd ${fd}`;
+  checkErrno(result, lastErrno(), { operation: "set socket option", object });
+}
+
 /** The sockaddr that a socket is bound to: a u16 with the family, then what that family has. */
 export function socketName(fd: number): Uint8Array {
   const address = new Uint8Array(128);
@@ -70,6 +132,23 @@ export function socketName(fd: number): Uint8Array {
   const result = libc().getsockname(fd, address, length);
   checkErrno(result, lastErrno(), { operation: "read socket name", object: `fd ${fd}` });
   return address.subarray(0, length[0]);
+}
+
+/** Whether any source of users (getpwuid(3), nsswitch.conf(5)) has one of this number. */
+export function hasUser(uid: number): boolean {
+  return libc().getpwuid(uid) !== null;
+}
+
+/** RLIMIT_NOFILE of include/uapi/asm-generic/resource.h. */
+const RLIMIT_NOFILE = 7;
+
+/** No descriptor gets this number, or a greater one; it may be changed from outside (prlimit(1)). */
+export function openFilesLimit(): number {
+  const limits = new BigUint64Array(2);
+  const bytes = new Uint8Array(limits.buffer);
+  const result = libc().getrlimit(RLIMIT_NOFILE, bytes);
+  checkErrno(result, lastErrno(), { operation: "read limit", object: "RLIMIT_NOFILE" });
+  return Number(limits[0]);
 }
 
 export function closeFd(fd: number): void {
@@ -105,17 +184,6 @@ export function clockResolutionNs(clock: number): bigint {
   return (time[0] ?? 0n) * 1_000_000_000n + (time[1] ?? 0n);
 }
 
-/** Blocks the thread until a descriptor is readable, for 500 ms at most. For workers. */
-export function waitReadable(fd: number, timeoutMs: number): boolean {
-  const poll = new DataView(new ArrayBuffer(8));
-  poll.setInt32(0, fd, true);
-  poll.setInt16(4, POLLIN, true);
-  const result = libc().poll(poll, 1, Math.min(Math.max(0, timeoutMs), MAX_WAIT_MS));
-  const errno = lastErrno();
-  if (result === -1 && errno === constants.errno.EINTR) return false;
-  return checkErrno(result, errno, { operation: "wait for", object: `fd ${fd}` }) > 0;
-}
-
 const UNIX_PATH_BYTES = 108;
 
 /** A sockaddr_un. A path that begins with "@" is in the abstract namespace, as sd_notify has it. */
@@ -132,6 +200,25 @@ export function unixAddress(path: string): Uint8Array {
   address.set(bytes, 2);
   if (abstract) address[2] = 0;
   return address;
+}
+
+const IN_BYTES = 16;
+const IN6_BYTES = 28;
+
+/**
+ * A sockaddr_in for an address of 4 bytes, a sockaddr_in6 for one of 16.
+ *
+ * @param scope number of the interface that a link-local address belongs to.
+ */
+export function inetAddress(address: Uint8Array, port: number, scope = 0): Uint8Array {
+  const isV4 = address.byteLength === 4;
+  const view = new DataView(new ArrayBuffer(isV4 ? IN_BYTES : IN6_BYTES));
+  view.setUint16(0, isV4 ? Posix.AF_INET : Posix.AF_INET6, true);
+  view.setUint16(2, port, false);
+  const bytes = new Uint8Array(view.buffer);
+  bytes.set(address, isV4 ? 4 : 8);
+  if (!isV4) view.setUint32(24, scope, true);
+  return bytes;
 }
 
 /** A sockaddr_nl: port 0 is the kernel, or to bind, one that the kernel chooses. */

@@ -1,5 +1,3 @@
-import { closeSync, readFileSync } from "node:fs";
-import { constants } from "node:os";
 import { BpfError, checkPointer, checkResult } from "./errors.ts";
 import { libbpf, libc, optionStruct, type Pointer } from "./ffi.ts";
 import { type ProgramInfo, readProgramInfo } from "./info.ts";
@@ -28,25 +26,6 @@ export class OpenProgram {
   set autoload(on: boolean) {
     const result = libbpf().bpf_program__set_autoload(this.#use(), on);
     checkResult(result, { operation: "set autoload of program", object: this.name });
-  }
-
-  /**
-   * Gives a tp_btf, fentry, fexit or LSM program another target than its section's.
-   *
-   * @throws BpfError when this kernel's BTF has no such function or tracepoint.
-   */
-  setAttachTarget(functionName: string): void {
-    const pointer = this.#use();
-    const { result, log } = captureLog(() =>
-      libbpf().bpf_program__set_attach_target(pointer, 0, functionName),
-    );
-    const context = { operation: "set attach target of program", log };
-    const object = `${this.name} to ${functionName}`;
-    if (result === -constants.errno.ESRCH) {
-      const detail = "the kernel's BTF has no such function or tracepoint";
-      throw new BpfError({ ...context, object, errno: -result, detail });
-    }
-    checkResult(result, { ...context, object });
   }
 }
 
@@ -113,7 +92,7 @@ export class Program {
     return { runTimeNs, runCount, recursionMisses };
   }
 
-  /** Attaches to what the section names: tracing, tracepoints, kprobes, iterators. */
+  /** Attaches to what the section names: tracing, tracepoints, kprobes. */
   attach(): Link {
     return this.#attach(this.section, (pointer) => libbpf().bpf_program__attach(pointer));
   }
@@ -130,30 +109,6 @@ export class Program {
     return this.#attach(`${ret ? "kretprobe" : "kprobe"} ${functionName}`, (pointer) =>
       libbpf().bpf_program__attach_kprobe_opts(pointer, functionName, options),
     );
-  }
-
-  attachTracepoint(category: string, tracepoint: string): Link {
-    return this.#attach(`tracepoint ${category}/${tracepoint}`, (pointer) =>
-      libbpf().bpf_program__attach_tracepoint(pointer, category, tracepoint),
-    );
-  }
-
-  attachRawTracepoint(tracepoint: string): Link {
-    return this.#attach(`raw tracepoint ${tracepoint}`, (pointer) =>
-      libbpf().bpf_program__attach_raw_tracepoint(pointer, tracepoint),
-    );
-  }
-
-  attachIterator(): Link {
-    return this.#attach(`iterator ${this.section}`, (pointer) =>
-      libbpf().bpf_program__attach_iter(pointer, null),
-    );
-  }
-
-  /** Keeps the program in the kernel beyond the process. `path` is a new file in a bpffs. */
-  pin(path: string): void {
-    const result = libbpf().bpf_program__pin(this.#use(), path);
-    checkResult(result, { operation: "pin program", object: `${this.name} at ${path}` });
   }
 
   /**
@@ -185,19 +140,6 @@ export class Program {
     );
     this.#links.add(link);
     return link;
-  }
-}
-
-/** What an attached iterator program writes in one walk over all that it iterates. */
-export function readIterator(link: Link): Uint8Array {
-  const fd = checkResult(libbpf().bpf_iter_create(link.fd), {
-    operation: "start iterator",
-    object: link.name,
-  });
-  try {
-    return new Uint8Array(readFileSync(fd));
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -1,4 +1,4 @@
-import { constantName, MapType } from "./constants.ts";
+import { MapType } from "./constants.ts";
 import { BpfError } from "./errors.ts";
 import { libc } from "./ffi.ts";
 import { readMapInfo } from "./info.ts";
@@ -11,6 +11,8 @@ import { type RecordViews, recordViews } from "./views.ts";
 
 /** Offsets are 32-bit integers and the data is mapped twice. */
 const MAX_SIZE = 1 << 29;
+/** Records begin at multiples of it. */
+const POSITION_STEP = 8n;
 
 /**
  * A BPF ring buffer, mapped. Records are read in place: no call into C and no copy per record.
@@ -52,9 +54,24 @@ export class RingBuffer {
     this.#consumer = new BigUint64Array(this.#consumerPage.buffer, 0, 1);
     this.#producer = new Int32Array(this.#dataPages.buffer, 0, 2);
     this.#views = recordViews(this.#dataPages.buffer, page, 2 * size);
-    this.#position = Atomics.load(this.#consumer, 0);
+    this.#position = this.#firstPosition();
     this.#taken = Number(BigInt.asIntN(32, this.#position));
     this.#drain = new Drain(this);
+  }
+
+  /**
+   * Where the last consumer stopped. If that can be no position, for which a writer at its page is to
+   * blame, all that waits is given up: from there nothing could be read, and the kernel may find no
+   * room (__bpf_ringbuf_reserve() in kernel/bpf/ringbuf.c).
+   */
+  #firstPosition(): bigint {
+    const left = Atomics.load(this.#consumer, 0);
+    const produced = Atomics.load(new BigUint64Array(this.#dataPages.buffer, 0, 1), 0);
+    const waiting = BigInt.asUintN(64, produced - left);
+    if (waiting <= BigInt(this.size) && left % POSITION_STEP === 0n) return left;
+    this.corrupt++;
+    Atomics.store(this.#consumer, 0, produced);
+    return produced;
   }
 
   /**
@@ -64,14 +81,22 @@ export class RingBuffer {
    */
   static map(map: Pick<BpfMap, "fd" | "name">): RingBuffer {
     const info = readMapInfo(map.fd);
-    const fail = (detail: string): BpfError =>
-      new BpfError({ operation: "map ring buffer", object: map.name, code: "EINVAL", detail });
-    if (info.type !== MapType.RINGBUF)
-      throw fail(`it is a map of type ${constantName(MapType, info.type)}`);
-    if (info.maxEntries > MAX_SIZE) throw fail(`${info.maxEntries} bytes, more than ${MAX_SIZE}`);
-    const fd = duplicateFd(map.fd);
+    const detail = `it is a map of type ${info.type} (enum bpf_map_type)`;
+    if (info.type !== MapType.RINGBUF) throw refusal(map.name, detail);
+    return RingBuffer.fromFd(map.fd, map.name, info.maxEntries);
+  }
+
+  /**
+   * Maps a ring of which only the descriptor is known, without a call of bpf(2), which takes rights.
+   * The descriptor stays the caller's.
+   *
+   * @param size bytes of data: the map's `maxEntries`.
+   */
+  static fromFd(mapFd: number, name: string, size: number): RingBuffer {
+    if (size > MAX_SIZE) throw refusal(name, `${size} bytes, more than ${MAX_SIZE}`);
+    const fd = duplicateFd(mapFd);
     try {
-      return new RingBuffer(map.name, fd, info.maxEntries);
+      return new RingBuffer(name, fd, size);
     } catch (error) {
       libc().close(fd);
       throw error;
@@ -92,6 +117,16 @@ export class RingBuffer {
   get views(): RecordViews {
     this.#check("read");
     return this.#views;
+  }
+
+  /** What has been given back to the kernel, in bytes since the ring was made. */
+  get released(): bigint {
+    return this.#position;
+  }
+
+  /** What `released` will be once all is released that was taken. */
+  get taken(): bigint {
+    return this.#position + BigInt(this.#pending);
   }
 
   /** Bytes that wait to be released, headers included: the ring is full at `size`. */
@@ -189,4 +224,8 @@ export class RingBuffer {
       detail: "the ring buffer is closed",
     });
   }
+}
+
+function refusal(object: string, detail: string): BpfError {
+  return new BpfError({ operation: "map ring buffer", object, code: "EINVAL", detail });
 }

@@ -2,17 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  BpfError,
-  Btf,
-  BtfKind,
-  enumValues,
-  findFunction,
-  findTracepoint,
-  generateLayouts,
-  hasField,
-  structLayout,
-} from "../src/index.ts";
+import { BpfError, Btf, BtfKind, enumValues, generateLayouts, structLayout } from "../src/index.ts";
 import { objectPath } from "./support.ts";
 
 const object = readFileSync(objectPath("layouts"));
@@ -29,10 +19,7 @@ function tolerate<T>(run: () => T): T | undefined {
 
 function interrogate(btf: Btf): void {
   tolerate(() => structLayout(btf, "everything"));
-  tolerate(() => hasField(btf, "everything", "both.word"));
   tolerate(() => enumValues(btf, "color"));
-  tolerate(() => findFunction(btf, "fill"));
-  tolerate(() => findTracepoint(btf, "fill"));
   tolerate(() => generateLayouts(btf, ["everything"], { source: "fuzz", enums: ["color"] }));
 }
 
@@ -113,9 +100,15 @@ function endlessStruct(members: number, name: string): Uint8Array {
   ]);
 }
 
-test("structs that contain themselves end in an error", { timeout: 10_000 }, () => {
+test("structs that contain themselves end in an error, at little cost", () => {
+  const before = process.cpuUsage();
   for (const name of ["", "named"]) {
-    for (const members of [1, 2, 60_000])
-      interrogate(new Btf(endlessStruct(members, name), "ring"));
+    for (const members of [1, 2, 60_000]) {
+      const btf = new Btf(endlessStruct(members, name), "ring");
+      assert.throws(() => structLayout(btf, "everything"), BpfError);
+      interrogate(btf);
+    }
   }
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 10e6, `${user + system} us of CPU time`);
 });

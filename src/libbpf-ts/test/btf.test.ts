@@ -2,17 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import {
-  Btf,
-  BtfKind,
-  enumValues,
-  findFunction,
-  findTracepoint,
-  hasField,
-  kernelBtf,
-  moduleBtf,
-  structLayout,
-} from "../src/index.ts";
+import { Btf, BtfKind, enumValues, structLayout } from "../src/index.ts";
+
 import { objectPath, testBtf } from "./support.ts";
 
 /** A type as `bpftool -j btf dump` prints it; only what is compared. */
@@ -106,12 +97,16 @@ for (const name of ["layouts", "events", "maps", "attach"]) {
   });
 }
 
-test("the kernel's BTF is what bpftool reads, and parses in a moment", () => {
-  const start = performance.now();
+function kernelBtf(): Btf {
+  return new Btf(readFileSync("/sys/kernel/btf/vmlinux"), "vmlinux");
+}
+
+test("the kernel's BTF is what bpftool reads, and parses at little cost", () => {
+  const before = process.cpuUsage();
   const btf = kernelBtf();
   assert.ok(btf.find("sk_buff", BtfKind.STRUCT) !== undefined);
-  const elapsedMs = performance.now() - start;
-  assert.ok(elapsedMs < 500, `${elapsedMs} ms`);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 1e6, `${user + system} us of CPU time`);
   const types = dump("/sys/kernel/btf/vmlinux");
   compare(btf, types);
   const first = new Map<string, number>();
@@ -126,22 +121,11 @@ test("the kernel's BTF is what bpftool reads, and parses in a moment", () => {
   }
 });
 
-test("questions that a loader asks of the kernel", () => {
+test("enumerations and structs are found by name", () => {
   const btf = kernelBtf();
-  assert.equal(findFunction(btf, "tcp_v4_connect")?.parameters[0], "sk");
-  assert.equal(findFunction(btf, "no_such_function"), undefined);
-  assert.deepEqual(findTracepoint(btf, "inet_sock_set_state")?.parameters.length, 3);
-  assert.equal(findTracepoint(btf, "no_such_tracepoint"), undefined);
-  assert.ok(hasField(btf, "sock", "__sk_common.skc_dport"));
-  assert.ok(hasField(btf, "sk_buff", "_nfct"), "inside anonymous members");
-  for (const path of ["nope", "__sk_common.nope", "__sk_common.skc_dport.nope", ""]) {
-    assert.equal(hasField(btf, "sock", path), false, path);
-  }
-  assert.equal(hasField(btf, "no_such_struct", "x"), false);
   assert.equal(enumValues(btf, "skb_drop_reason")?.get("SKB_NOT_DROPPED_YET"), 0n);
   assert.equal(enumValues(btf, "no_such_enum"), undefined);
   assert.throws(() => structLayout(btf, "no_such_struct"), { code: "ENOENT" });
-  assert.throws(() => moduleBtf("no_such_module"), { code: "ENOENT" });
 });
 
 /** Raw BTF of types given as words and of NUL-terminated strings. */

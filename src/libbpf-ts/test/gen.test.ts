@@ -33,7 +33,7 @@ test("the generated text is as Biome formats it, also for structs of real size",
   const events = generateLayouts(
     testBtf("events"),
     ["connect_event", "challenge_ack_event", "conntrack_insert_failed_event"],
-    { source: "bpf/events.h", enums: ["attribution", "event_type"] },
+    { source: "bpf/include/events.h", enums: ["attribution", "event_type"] },
   );
   for (const text of [events, generateTestLayouts()]) {
     const file = "src/libbpf-ts/test/generated/x.ts";

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  clockNs,
-  type LoadedObject,
-  Posix,
-  RecordBatch,
-  RingBuffer,
-  waitReadable,
-} from "../src/index.ts";
+import { type LoadedObject, RecordBatch, RingBuffer } from "../src/index.ts";
+import { Mapping, pageBytes } from "../src/memory.ts";
 import { produce, SampleChecker } from "./ring-support.ts";
 import { openTestObject, packet, sleep, until } from "./support.ts";
 
@@ -43,26 +37,22 @@ test("millions of records from other cores arrive whole, each once", async () =>
   loaded.close();
 });
 
-test("a wake-up comes soon: the median within 20 ms", async () => {
+test("each record wakes the reader, be it alone", async () => {
   const [loaded, ring] = setUp();
-  const latenciesMs: number[] = [];
-  const subscription = ring.onReadable(() =>
-    ring
-      .drain((batch, views) => {
-        const now = clockNs(Posix.CLOCK_MONOTONIC);
-        for (let i = 0; i < batch.count; i++) {
-          const sent = views.u64[((batch.offsets[i] ?? 0) >> 3) + 2] ?? 0n;
-          latenciesMs.push(Number(now - sent) / 1e6);
-        }
-      })
-      .then(() => undefined),
-  );
-  await produce({ ringFd: ring.fd, records: 300, burst: 1, pauseMs: 4 });
-  await until(() => latenciesMs.length === 300);
+  let calls = 0;
+  let records = 0;
+  const subscription = ring.onReadable(() => {
+    calls++;
+    void ring.drain((batch) => {
+      records += batch.count;
+    });
+  });
+  for (let sent = 1; sent <= 20; sent++) {
+    emit(loaded, 1);
+    await until(() => records === sent);
+  }
   subscription.close();
-  latenciesMs.sort((a, b) => a - b);
-  const [p50, p99] = [latenciesMs[150] ?? 99, latenciesMs[297] ?? 99];
-  assert.ok(p50 < 20, `p50 ${p50} ms, p99 ${p99} ms`);
+  assert.ok(calls >= 20, `${calls} calls`);
   ring.close();
   loaded.close();
 });
@@ -101,13 +91,10 @@ test("a hold-off bounds how often a busy ring calls back", async () => {
     },
     { holdOffMs: 5 },
   );
-  const start = performance.now();
   const { submitted } = await produce({ ringFd: ring.fd, records: 3000, burst: 1, pauseMs: 0 });
-  const elapsedMs = performance.now() - start;
   await until(() => ring.fill() === 0);
   subscription.close();
-  assert.ok(calls <= elapsedMs / 5 + 2, `${calls} calls in ${elapsedMs} ms`);
-  assert.ok(calls < submitted / 2);
+  assert.ok(calls < submitted / 2, `${calls} calls for ${submitted} records`);
   ring.close();
   loaded.close();
 });
@@ -146,17 +133,6 @@ test("an error in a handler reaches the caller, and the ring goes on", async () 
   assert.equal(ring.fill(), 0);
   emit(loaded, 3);
   assert.equal(await ring.drain(() => {}), 3);
-  ring.close();
-  loaded.close();
-});
-
-test("a worker can wait for records, for a bounded time", () => {
-  const [loaded, ring] = setUp();
-  const start = performance.now();
-  assert.equal(waitReadable(ring.fd, 10_000), false);
-  assert.ok(performance.now() - start < 5000);
-  emit(loaded, 1);
-  assert.equal(waitReadable(ring.fd, 500), true);
   ring.close();
   loaded.close();
 });
@@ -218,5 +194,32 @@ test("rings that are opened and closed leave nothing behind", async () => {
   const last = RingBuffer.map(loaded.map("ring"));
   assert.equal(await last.drain(() => {}), 1);
   last.close();
+  loaded.close();
+});
+
+test("a position that none can be, left by another consumer, is given up, and events go on", () => {
+  const [loaded, first] = setUp(1 << 16);
+  emit(loaded, 3);
+  first.take(new RecordBatch(2));
+  first.release();
+  const page = Mapping.create(first.fd, 0, pageBytes(), true);
+  const left = new BigUint64Array(page.buffer, 0, 1);
+  const batch = new RecordBatch(16);
+  const sound = RingBuffer.map(loaded.map("ring"));
+  assert.deepEqual([sound.take(batch), sound.corrupt], [1, 0]);
+  sound.release();
+  sound.close();
+  for (const wrong of [1n, 1n << 16n, 1n << 32n, (1n << 64n) - (1n << 17n)]) {
+    left[0] = wrong;
+    const ring = RingBuffer.map(loaded.map("ring"));
+    assert.deepEqual([ring.take(batch), ring.corrupt], [0, 1], `position ${wrong}`);
+    emit(loaded, 2);
+    assert.deepEqual([ring.take(batch), ring.corrupt], [2, 1], `position ${wrong}`);
+    ring.release();
+    assert.equal(left[0], ring.released);
+    ring.close();
+  }
+  page.close();
+  first.close();
   loaded.close();
 });

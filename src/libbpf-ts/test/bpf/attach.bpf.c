@@ -4,20 +4,6 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-struct task_struct {
-	int pid;
-	int tgid;
-} __attribute__((preserve_access_index));
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-} __attribute__((preserve_access_index));
-
-struct bpf_iter__task {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-} __attribute__((preserve_access_index));
-
 const volatile __u32 config_tgid;
 __u64 seen_tp_btf;
 __u64 seen_raw;
@@ -76,19 +62,6 @@ int on_connect4(void *ctx)
 	(void)ctx;
 	count(&seen_connect);
 	return 1;
-}
-
-SEC("iter/task")
-int each_task(struct bpf_iter__task *ctx)
-{
-	struct task_struct *task = ctx->task;
-	__u32 pid;
-
-	if (!task || (__u32)task->tgid != config_tgid)
-		return 0;
-	pid = task->pid;
-	bpf_seq_write(ctx->meta->seq, &pid, sizeof(pid));
-	return 0;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -2,7 +2,7 @@
 /* Anchors the project's own event structs: an input of real size for the generator. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include "../../../../bpf/events.h"
+#include "../../../../bpf/include/events.h"
 
 const struct connect_event *unused_connect __attribute__((unused));
 const struct challenge_ack_event *unused_challenge __attribute__((unused));

@@ -35,20 +35,6 @@ struct {
 	__type(value, __u32);
 } lpm SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);
-	__uint(max_entries, 8);
-	__type(value, __u32);
-} queue SEC(".maps");
-
-/* A type of map without batch calls in the kernel. */
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
-	__uint(max_entries, 64);
-	__type(key, __u32);
-	__type(value, __u32);
-} no_batch SEC(".maps");
-
 const volatile __u64 config_u64 = 7;
 const volatile __s32 config_s32 = -3;
 const volatile __u16 config_u16;

@@ -1,0 +1,170 @@
+import ipaddr from "ipaddr.js";
+import type { ScanAnswer } from "../../channel/answers.ts";
+import { MAX_PIDS, type Question } from "../../channel/questions.ts";
+import type { Endpoint } from "../../events/fields.schema.ts";
+import type { LocateNetns } from "../../findings/locate-netns.ts";
+import type { NetnsPlace } from "../../findings/place.ts";
+import type { NetworkNamespace } from "../../kernel/namespaces.ts";
+import type { NetnsAnswer, NetnsQuestion, NetnsResolver } from "../../names/netns-resolver.ts";
+import type { PortQueryResult, QueryPorts } from "../../ports/query.ts";
+import type { PortReport } from "../../ports/report.schema.ts";
+import type { PortReportQuery } from "../../ports/report.ts";
+import type { PortScan, PortScans } from "../../ports/sampler.ts";
+import { LruMap } from "../../util/lru.ts";
+import { shareInFlight } from "../../util/share-in-flight.ts";
+
+/** Answers come from the privileged process. */
+export interface Asks {
+  /** Rejects if it refuses. */
+  ask(question: Omit<Question, "id">): Promise<unknown>;
+}
+
+/** Answers are waited for. */
+export interface AsksAndWaits {
+  /** @throws Error if it refuses, or does not answer in time. */
+  ask(question: Omit<Question, "id">): unknown;
+}
+
+const PROTOCOLS = { tcp: 6, udp: 17 } as const;
+
+/** As findings ask it; what is not known there is in nobody's list of ports. */
+export function remotePorts(channel: Asks): QueryPorts {
+  return async ({ netns, pid, protocol, peer, holdersFrom }) => {
+    const answer = await channel.ask({
+      kind: "use",
+      ...identity(netns.cookie, netns.inum),
+      ...(pid !== undefined && { pids: [pid] }),
+      protocol: PROTOCOLS[protocol],
+      ...(peer !== undefined && { peer: numbersOf(peer) }),
+      permille: Math.round(1000 * holdersFrom),
+    });
+    return answer as PortQueryResult | undefined;
+  };
+}
+
+/** Questions have no text: who is meant by a name is found out here. */
+export function remoteReport(channel: Asks): (query: PortReportQuery) => Promise<PortReport> {
+  return async ({ netns, protocol }) => {
+    const limit = protocol === undefined ? {} : { protocol: PROTOCOLS[protocol] };
+    const ask = (question: Partial<Question>) =>
+      channel.ask({ kind: "report", ...limit, ...question }) as Promise<PortReport>;
+    if (netns === undefined) return ask({});
+    const known = (await channel.ask({ kind: "namespaces" })) as readonly NetworkNamespace[];
+    const meant = known.filter(({ inum, cookie, name }) =>
+      [String(inum), String(cookie), name].includes(netns),
+    );
+    const reports: PortReport[] = [];
+    for (const { inum, cookie } of meant) {
+      reports.push(await ask(cookie === undefined ? { inum } : { cookie }));
+    }
+    return {
+      network_namespaces: reports.flatMap((one) => one.network_namespaces),
+      left_out: 0,
+      unreadable: reports.flatMap((one) => one.unreadable),
+    };
+  };
+}
+
+export class RemoteScans implements PortScans {
+  readonly #channel: Asks;
+  #latest: ScanAnswer = { scan: undefined, ageMs: undefined, failures: 0 };
+  #takenAtMs = 0;
+  /** Scans that nobody answered. */
+  #missed = 0;
+
+  constructor(channel: Asks) {
+    this.#channel = channel;
+  }
+
+  get failures(): number {
+    return this.#latest.failures + this.#missed;
+  }
+
+  get ageMs(): number | undefined {
+    const { ageMs } = this.#latest;
+    return ageMs === undefined ? undefined : performance.now() - this.#takenAtMs;
+  }
+
+  async latest(): Promise<PortScan | undefined> {
+    await this.#ask();
+    return this.#latest.scan;
+  }
+
+  /** Where there is no answer in time, the ports of a while ago are better than none. */
+  readonly #ask = shareInFlight(async () => {
+    try {
+      this.#latest = (await this.#channel.ask({ kind: "scan" })) as ScanAnswer;
+      this.#takenAtMs = performance.now() - (this.#latest.ageMs ?? 0);
+    } catch {
+      this.#missed++;
+    }
+  });
+}
+
+/** A container's name belongs to its namespace for good; whether there is a better one can wait. */
+const BETTER_NAME_MS = 3000;
+const MAX_NAMES = 8192;
+
+export class RemoteNetnsResolver implements NetnsResolver {
+  readonly #channel: AsksAndWaits;
+  readonly #confirmedAtMs = new LruMap<NetnsAnswer, number>(MAX_NAMES);
+
+  constructor(channel: AsksAndWaits) {
+    this.#channel = channel;
+  }
+
+  resolve(question: NetnsQuestion): NetnsAnswer | undefined {
+    return this.#channel.ask({ kind: "netns", ...numbers(question) }) as NetnsAnswer | undefined;
+  }
+
+  confirm(question: NetnsQuestion, answer: NetnsAnswer): boolean {
+    const nowMs = performance.now();
+    const isLasting = answer.file === undefined && answer.isProven;
+    const confirmedAtMs = this.#confirmedAtMs.get(answer) ?? Number.NEGATIVE_INFINITY;
+    if (isLasting && nowMs - confirmedAtMs < BETTER_NAME_MS) return true;
+    const isConfirmed = this.#channel.ask({ kind: "confirm", ...numbers(question) }) === true;
+    if (isConfirmed) this.#confirmedAtMs.set(answer, nowMs);
+    return isConfirmed;
+  }
+}
+
+/** As `createLocateNetns`. @throws Error where the privileged process does not answer. */
+export function remoteLocate(channel: AsksAndWaits): LocateNetns {
+  return (netns, pids) => {
+    const { cookie, inum } = netns ?? {};
+    if (inum === undefined) return { cookie, inum };
+    const left = pids.filter((pid) => pid !== undefined);
+    const ask = () => {
+      const some = left.splice(0, MAX_PIDS);
+      return channel.ask({ kind: "place", ...identity(cookie, inum), pids: some }) as NetnsPlace;
+    };
+    let place = ask();
+    while (left.length > 0 && !hasWay(place)) place = ask();
+    return place;
+  };
+}
+
+function hasWay({ isHome, ipNetnsName, pid }: NetnsPlace): boolean {
+  return isHome === true || ipNetnsName !== undefined || pid !== undefined;
+}
+
+function identity(cookie: string | undefined, inum: number | undefined): Partial<Question> {
+  return {
+    ...(cookie !== undefined && { cookie: BigInt(cookie) }),
+    ...(inum !== undefined && { inum }),
+  };
+}
+
+function numbers({ cookie, inum, pid }: NetnsQuestion): Partial<Question> {
+  return {
+    ...(cookie !== undefined && { cookie: BigInt(cookie) }),
+    inum,
+    ...(pid !== 0 && { pids: [pid] }),
+  };
+}
+
+function numbersOf({ address, port }: Endpoint): NonNullable<Question["peer"]> {
+  const parsed = ipaddr.parse(address);
+  const ipv6 = parsed instanceof ipaddr.IPv4 ? parsed.toIPv4MappedAddress() : parsed;
+  return { address: Uint8Array.from(ipv6.toByteArray()), port };
+}

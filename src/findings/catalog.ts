@@ -1,0 +1,101 @@
+import type { FindingKind, SEVERITIES } from "../events/finding-kinds.ts";
+
+/** What a reader should know of a kind of finding; docs/reference/findings.md is made of it. */
+export interface FindingSummary {
+  /** What happened. */
+  readonly incident: string;
+  /** What to do, in one line; a finding has it with its own values. */
+  readonly remedy: string;
+  /** Worst first. */
+  readonly severities: readonly (typeof SEVERITIES)[number][];
+  /** What must be seen for such a finding; the head of the kind's file has the rule in full. */
+  readonly rule: string;
+  /** What looks like it and is none. */
+  readonly lookAlikes: string;
+}
+
+export const FINDING_CATALOG: Readonly<Record<FindingKind, FindingSummary>> = {
+  four_tuple_collision: {
+    incident:
+      "a SYN arrived on a live connection's 4-tuple, and the peer's answer to the challenge ACK " +
+      "reset that connection",
+    remedy:
+      "random source ports at the NAT gateway; no cross-zone balancing or client address " +
+      "preservation",
+    severities: ["critical"],
+    rule:
+      "a SYN challenged on an established connection (trigger `syn` or `paws`), the challenge was " +
+      "sent, and the peer's reset followed within 3 s on the same socket",
+    lookAlikes:
+      "a SYN that the peer ignores after the challenge (a blind probe: `survived`, `closed`); a " +
+      "connection that had received nothing for more than 60 s (a peer that restarted)",
+  },
+  nat_insert_race: {
+    incident: "two new flows were given one NAT tuple at the same moment; one packet was dropped",
+    remedy: "`--random-fully`; for DNS `single-request-reopen` or a cache",
+    severities: ["warning"],
+    rule: "a `conntrack_insert_failed` under NAT whose verdict is `dropped` and cause a clash",
+    lookAlikes:
+      "a clash that conntrack resolved; one without NAT, where two packets of one flow came at " +
+      "once; any other cause",
+  },
+  nat_ports_exhausted: {
+    incident: "NAT has no source port left towards one destination",
+    remedy: "shorter timeouts, a wider port range, more source addresses",
+    severities: ["critical"],
+    rule:
+      "the same flow is refused again later on; or three flows to one destination are refused " +
+      "within 10 s and none of them succeeded",
+    lookAlikes:
+      "a race, which the flow's next packet wins (`nat_insert_race`); flows that kept their own " +
+      "source port do not count among the three",
+  },
+  local_port_exhaustion: {
+    incident: "`connect()` found no free local port",
+    remedy: "reuse connections, widen `ip_local_port_range`, `tcp_tw_reuse`",
+    severities: ["critical"],
+    rule:
+      "a `connect` with `EADDRNOTAVAIL` (TCP) or `EAGAIN` (UDP) where the kernel was to choose the " +
+      "port (technique `plain` or `bind_address_no_port`)",
+    lookAlikes:
+      "a fixed port that is taken; TCP over IPv6 on a machine without an IPv6 source address, " +
+      "unless the range is nearly full when its ports are counted",
+  },
+  port_locked_by_bind: {
+    incident: "a process binds before it connects, and so locks most ports of the range",
+    remedy: "`IP_BIND_ADDRESS_NO_PORT`",
+    severities: ["critical"],
+    rule:
+      "the range of TCP ports is at least 90 % full, and at least half of the ports in use belong " +
+      "to processes whose connects had the technique `bind_before_connect`",
+    lookAlikes: "many such connects one after the other, while the range has room",
+  },
+  udp_overshadowing: {
+    incident: "two UDP sockets are connected to one 4-tuple; the older one gets nothing",
+    remedy: "no `SO_REUSEADDR`, or a port for each",
+    severities: ["warning", "info"],
+    rule:
+      "a UDP `connect` with a `conflict`: a live socket has the same 4-tuple. `info` if both " +
+      "sockets are of one process, which may mean to replace the first",
+    lookAlikes: "a socket that connects again; a closed one",
+  },
+  stale_conntrack_reuse: {
+    incident: "a new socket's packets follow the NAT of an old flow on the same port",
+    remedy: "delete the entry, shorter UDP timeouts, `notrack` for the proxy's user",
+    severities: ["critical", "info"],
+    rule:
+      "a `stale_flow_reuse` of an entry that redirects, by a socket of another user, program or " +
+      "cgroup than the old one. `info` if the packets go to another machine, for which the rules " +
+      "mostly would do the same",
+    lookAlikes:
+      "an entry without NAT, or that only translates the source; the same program again, for " +
+      "which the rules would do the same",
+  },
+  conntrack_table_full: {
+    incident: "the table holds `nf_conntrack_max` entries; packets of new flows are dropped",
+    remedy: "a greater `nf_conntrack_max`, shorter timeouts",
+    severities: ["critical"],
+    rule: "a `conntrack_insert_failed` with cause `table_full` and verdict `dropped`",
+    lookAlikes: "a table that is full of entries that can be dropped early",
+  },
+};

@@ -1,0 +1,3 @@
+export const NS_PER_MS = 1e6;
+export const NS_PER_SECOND = 1e9;
+export const MS_PER_SECOND = 1000;

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Question } from "../../src/channel/questions.ts";
+import { RemoteScans, remoteLocate } from "../../src/daemon/serve/remote-kernel.ts";
+import { rememberPlaces } from "../../src/findings/locate-netns.ts";
+import type { NetnsPlace } from "../../src/findings/place.ts";
+
+const NETNS = { cookie: "7", inum: 4_026_532_000 };
+
+/** Notes what is asked for places, and answers from `find`. */
+function noted(find: (pids: readonly number[]) => NetnsPlace) {
+  const asked: Omit<Question, "id">[] = [];
+  const locate = remoteLocate({
+    ask: (question) => {
+      asked.push(question);
+      return find(question.pids ?? []);
+    },
+  });
+  return { asked, locate };
+}
+
+describe("ways into a namespace, asked for", () => {
+  it("are looked for by all processes, as many at once as a question has room for", () => {
+    const { asked, locate } = noted((pids) => ({ ...NETNS, pid: pids.find((pid) => pid === 16) }));
+    const pids = [11, undefined, 12, 13, 14, 15, 16, 17, 18, 19];
+    assert.deepEqual(locate(NETNS, pids), { ...NETNS, pid: 16 });
+    assert.deepEqual(
+      asked.map(({ pids: some }) => some),
+      [
+        [11, 12, 13, 14],
+        [15, 16, 17, 18],
+      ],
+    );
+    assert.deepEqual(asked[0], {
+      kind: "place",
+      cookie: 7n,
+      inum: NETNS.inum,
+      pids: [11, 12, 13, 14],
+    });
+  });
+
+  it("are asked for once where there is another way, or no process", () => {
+    for (const place of [
+      { ...NETNS, isHome: true },
+      { ...NETNS, ipNetnsName: "web" },
+    ]) {
+      const { asked, locate } = noted(() => place);
+      assert.equal(locate(NETNS, [1, 2, 3, 4, 5]), place);
+      assert.equal(asked.length, 1);
+    }
+    const { asked, locate } = noted(() => NETNS);
+    assert.deepEqual(locate(NETNS, []), NETNS);
+    assert.deepEqual(locate(undefined, [1]), { cookie: undefined, inum: undefined });
+    assert.equal(asked.length, 1);
+  });
+
+  it("stay as they were while nobody answers", () => {
+    let answer: () => NetnsPlace = () => ({ ...NETNS, ipNetnsName: "web" });
+    const locate = rememberPlaces(() => answer());
+    assert.equal(locate(NETNS, []).ipNetnsName, "web");
+    answer = () => {
+      throw new Error("busy");
+    };
+    assert.equal(locate(NETNS, []).ipNetnsName, "web");
+    assert.deepEqual(locate(NETNS, [1]), NETNS);
+  });
+});
+
+describe("scans of ports, asked for", () => {
+  it("are one question for all that ask at once, and stay as they were without an answer", async () => {
+    let asked = 0;
+    const scan = { takenAtMs: 1, durationMs: 2, snapshots: [], leftOut: 3 };
+    let answer = () => Promise.resolve({ scan, ageMs: 5, failures: 2 });
+    const scans = new RemoteScans({
+      ask: () => {
+        asked++;
+        return answer();
+      },
+    });
+    assert.deepEqual(await Promise.all([scans.latest(), scans.latest()]), [scan, scan]);
+    assert.equal(asked, 1);
+    answer = () => Promise.reject(new Error("busy"));
+    assert.equal(await scans.latest(), scan);
+    assert.equal(scans.failures, 3);
+    assert.ok((scans.ageMs ?? 0) >= 5);
+  });
+});
