@@ -16,9 +16,12 @@ export function tupleText({ src, dst }: Tuple): string {
   return `${endpointText(src)} -> ${endpointText(dst)}`;
 }
 
-/** Identity of a network namespace: its cookie; its number only where it has none. */
+/**
+ * Identity of a network namespace: its cookie. Where it has none, before 5.15, its number, which the
+ * kernel gives to another one when it is gone, and its name, by which most of these differ.
+ */
 export function netnsKey(netns: NetnsName | undefined): string {
-  return netns?.cookie ?? `inum ${netns?.inum ?? "?"}`;
+  return netns?.cookie ?? `inum ${netns?.inum ?? "?"} ${netns?.name ?? ""}`;
 }
 
 /** Identity of a conntrack table's part: entries of two zones never meet. */
