@@ -154,6 +154,11 @@ describe("two flows of one tuple", () => {
   const B = { netns: { cookie: "202", inum: 9 }, owner: undefined };
   const places: [string, object, object][] = [
     ["in two namespaces, though of one inode number", A, B],
+    [
+      "in two namespaces without a cookie, one after the other with one inode number",
+      { ...A, netns: { inum: 9, name: "first" } },
+      { ...A, netns: { inum: 9, name: "second" } },
+    ],
     ["in two zones of one namespace", { ...A, zone: 1 }, { ...A, zone: 2 }],
   ];
   for (const [where, first, second] of places) {
