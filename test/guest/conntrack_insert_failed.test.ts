@@ -161,7 +161,7 @@ function checkBackend(
       attempts.map(({ result, syn_retransmits }) => ({ result, syn_retransmits })),
       [
         ...Array.from({ length: 4 }, () => ({ result: "ok", syn_retransmits: 0 })),
-        { result: "ETIMEDOUT", syn_retransmits: 1 },
+        { result: "ECANCELED", syn_retransmits: 1 },
       ],
     );
   });

@@ -43,7 +43,7 @@ export class MixedFaults {
       this.#add(`conntrack_insert_failed ${pid} ${protocol} dropped clash`, moved.insert_failed);
       if (fault !== "snat_tcp") continue;
       this.#add(`connect ${pid} tcp ok`, 4);
-      this.#add(`connect ${pid} tcp ETIMEDOUT`, 1);
+      this.#add(`connect ${pid} tcp ECANCELED`, 1);
     }
   }
 
