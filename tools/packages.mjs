@@ -24,4 +24,10 @@ export const packages = {
     ["openssl", "certificates for the tests of TLS"],
     ["chromium", "opens the page of the daemon as a reader's browser does"],
   ],
+  // Name, the file that is wanted, why.
+  unpacked: [
+    ["prometheus", "usr/bin/promtool", "checks metrics, rules, dashboards"],
+    ["libbpf-tools", "usr/sbin/tcpconnect", "a peer of the benchmarks"],
+    ["nginx", "usr/sbin/nginx", "a server for the benchmarks"],
+  ],
 };

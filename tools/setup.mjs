@@ -119,26 +119,35 @@ function installNodePackages() {
   writeFileSync(stamp, lock);
 }
 
-/** Prometheus and promtool, taken out of Debian's package: installing that would start a server. */
-function fetchPrometheus() {
+/**
+ * Programs taken out of Debian's packages, which are not installed: that would start servers, or
+ * bring a hundred tools.
+ */
+function fetchTools() {
   const target = join(root, "build", "tools");
-  if (existsSync(join(target, "usr/bin/promtool"))) return;
-  say("fetching Prometheus (Debian's package, not installed): checks metrics, rules, dashboards");
+  for (const [name, file, why] of packages.unpacked) {
+    if (existsSync(join(target, file))) continue;
+    say(`fetching ${name} (Debian's package, not installed): ${why}`);
+    fetchTool(name, target);
+  }
+}
+
+function fetchTool(name, target) {
   const download = join(root, "build", "download");
   rmSync(download, { recursive: true, force: true });
   mkdirSync(download, { recursive: true });
   mkdirSync(target, { recursive: true });
-  const fetched = spawnSync("apt-get", ["download", "-qq", "prometheus"], {
+  const fetched = spawnSync("apt-get", ["download", "-qq", name], {
     cwd: download,
     encoding: "utf8",
   });
   if (fetched.status !== 0) {
     readPackageLists();
-    run("fetching prometheus", "sh", ["-c", `cd "${download}" && apt-get download -qq prometheus`]);
+    run(`fetching ${name}`, "sh", ["-c", `cd "${download}" && apt-get download -qq ${name}`]);
   }
-  const archive = readdirSync(download).find((name) => name.endsWith(".deb"));
-  if (archive === undefined) fail("apt-get download prometheus left no .deb");
-  run("unpacking prometheus", "dpkg-deb", ["-x", join(download, archive), target]);
+  const archive = readdirSync(download).find((entry) => entry.endsWith(".deb"));
+  if (archive === undefined) fail(`apt-get download ${name} left no .deb`);
+  run(`unpacking ${name}`, "dpkg-deb", ["-x", join(download, archive), target]);
   rmSync(download, { recursive: true, force: true });
 }
 
@@ -159,4 +168,4 @@ checkRoot(missing);
 installPackages(missing);
 installNodePackages();
 build();
-if (forTests) fetchPrometheus();
+if (forTests) fetchTools();

@@ -1,11 +1,31 @@
 import type { Figure } from "./statistics.ts";
 
+/** How the benchmark `instructions` is run; the others take no notice. */
+export interface BenchOptions {
+  readonly quick: boolean;
+  readonly kernels: readonly string[];
+}
+
+export interface BenchReport {
+  readonly figures: readonly Figure[];
+  /** A line for scripts, printed after all figures. */
+  readonly closingLine?: string;
+}
+
+type Bench = (options: BenchOptions) => Promise<BenchReport>;
+
+const figures = (measure: () => Promise<Figure[]>): Bench => {
+  return async () => ({ figures: await measure() });
+};
+
 /** By name. Each loads its own code only: what is loaded besides has been seen to slow a loop down. */
-export const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
-  ring: async () => (await import("./ring.ts")).benchRing(),
-  connects: async () => (await import("./connects.ts")).benchConnects(),
-  programs: async () => (await import("./programs.ts")).benchPrograms(),
-  idle: async () => (await import("./idle.ts")).benchIdle(),
-  slowloris: async () => (await import("./slowloris.ts")).benchSlowloris(),
-  streams: async () => (await import("./streams.ts")).benchStreams(),
+export const BENCHES: Readonly<Record<string, Bench>> = {
+  ring: figures(async () => (await import("./ring.ts")).benchRing()),
+  connects: figures(async () => (await import("./connects.ts")).benchConnects()),
+  programs: figures(async () => (await import("./programs.ts")).benchPrograms()),
+  idle: figures(async () => (await import("./idle.ts")).benchIdle()),
+  slowloris: figures(async () => (await import("./slowloris.ts")).benchSlowloris()),
+  streams: figures(async () => (await import("./streams.ts")).benchStreams()),
+  instructions: async (options) =>
+    (await import("./instructions/bench.ts")).benchInstructions(options),
 };

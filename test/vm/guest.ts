@@ -32,6 +32,8 @@ export interface GuestCommand {
   /** The guest's process 1: guest-init.sh or systemd. */
   firstProcess: "own" | "systemd";
   timeoutMs: number;
+  /** See `Machine` of qemu.ts. */
+  countsInstructions: boolean;
   stdout: (chunk: Buffer) => void;
   stderr: (chunk: Buffer) => void;
 }
@@ -173,6 +175,7 @@ export async function runGuest(
       shareSocket: share.socket,
       consoleLog,
       withTerminal: command.interactive,
+      countsInstructions: command.countsInstructions,
     });
     children.unshift(qemu);
     const ending = await follow(qemu, share, mark, command, progress, signal);

@@ -19,6 +19,8 @@ machines.
   --shell           an interactive shell in a guest (with one --kernel)
   --timeout SECONDS limit for the command in each guest (default 3600)
   --jobs N          guests at the same time, 1 or 2 (default 2)
+  --count-instructions
+                    one emulated CPU whose clock counts what it executes: a nanosecond each
   --update          look for newer kernel packages; otherwise cached ones are used
   --help
 
@@ -40,6 +42,7 @@ export interface Options {
   jobs: number;
   update: boolean;
   systemd: boolean;
+  countInstructions: boolean;
   /** All that there is: the tests of test/systemd after the others. */
   addSystemdGuest: boolean;
   help: boolean;
@@ -61,6 +64,7 @@ const FLAGS = {
   all: { type: "boolean", default: false },
   shell: { type: "boolean", default: false },
   systemd: { type: "boolean", default: false },
+  "count-instructions": { type: "boolean", default: false },
   timeout: { type: "string", default: String(DEFAULT_TIMEOUT_S) },
   jobs: { type: "string", default: "2" },
   update: { type: "boolean", default: false },
@@ -110,6 +114,7 @@ export function readOptions(argv: readonly string[]): Options {
     jobs: wholeNumber("--jobs", values.jobs, 2),
     update: values.update,
     systemd: values.systemd,
+    countInstructions: values["count-instructions"],
     addSystemdGuest: mode === "tests" && !values.kernel && !values.systemd && pattern === undefined,
     help: values.help,
   };

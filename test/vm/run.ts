@@ -29,6 +29,7 @@ async function boot(task: Task, signal: AbortSignal): Promise<GuestResult> {
     interactive: options.mode === "shell",
     firstProcess: options.systemd ? "systemd" : "own",
     timeoutMs: options.timeoutMs,
+    countsInstructions: options.countInstructions,
     stdout: (chunk: Buffer) => (raw ? void process.stdout.write(chunk) : out.push(chunk)),
     stderr: (chunk: Buffer) => (raw ? void process.stderr.write(chunk) : err.push(chunk)),
   };
