@@ -1,5 +1,6 @@
+import { read, write } from "node:fs";
 import { closeFd, errnoName, netlinkAddress, openSocket, Posix, receive, sendTo } from "libbpf-ts";
-import { yieldToEventLoop } from "../util/yielding.ts";
+import { errnoOf } from "../util/errno.ts";
 
 /** A request, for a list mostly, which the kernel answers with many messages. */
 export interface DumpRequest {
@@ -10,8 +11,11 @@ export interface DumpRequest {
   readonly payload: Uint8Array;
 }
 
-/** Gets what follows struct nlmsghdr; valid during the call only. */
-export type MessageHandler = (body: Buffer) => void;
+/**
+ * Gets what follows struct nlmsghdr: the bytes of `datagram` from `start` up to `end`, not a slice of
+ * it, which would be an object for each of 100,000 sockets. Valid during the call only.
+ */
+export type MessageHandler = (datagram: Buffer, start: number, end: number) => void;
 
 /** The list changed while the kernel walked it (NLM_F_DUMP_INTR): ask again. */
 export class InterruptedDumpError extends Error {
@@ -31,7 +35,7 @@ const NLMSG_DONE = 3;
 
 /** The socket belongs to the network namespace that the thread is in now, also later. */
 export function openNetlink(protocol: number): number {
-  return openSocket(Posix.AF_NETLINK, Posix.SOCK_RAW, protocol);
+  return openSocket(Posix.AF_NETLINK, Posix.SOCK_RAW | Posix.SOCK_NONBLOCK, protocol);
 }
 
 /** Opens, acts and closes. */
@@ -49,8 +53,13 @@ export function withNetlink<T>(protocol: number, act: (socket: number) => T): T 
  * within each receive (netlink_dump), so that nothing has to be waited for.
  */
 export function dumpAtOnce(socket: number, request: DumpRequest, handle: MessageHandler): void {
-  const steps = dumpSteps(socket, request, handle);
-  while (!steps.next().done);
+  sendTo(socket, encode(request, NLM_F_REQUEST | NLM_F_DUMP), netlinkAddress());
+  const buffer = Buffer.alloc(RECEIVE_BYTES);
+  for (;;) {
+    const length = receive(socket, buffer);
+    if (length === undefined) throw truncated(request);
+    if (readMessages(buffer.subarray(0, length), request, handle) === "done") return;
+  }
 }
 
 /** For an answer of one message, which is there when the request is sent. */
@@ -62,28 +71,50 @@ export function askOnce(socket: number, request: DumpRequest, handle: MessageHan
   readMessages(buffer.subarray(0, length), request, handle);
 }
 
-/** For long answers: other work goes on after each receive of up to 32 KiB. */
+/**
+ * For long answers. The kernel walks its tables within write(2) and read(2), those of all namespaces
+ * together: with 100,000 sockets elsewhere that is some 10 ms without a single message. Hence both
+ * are left to Node's threads, and this one only reads messages, up to 32 KiB in a turn.
+ */
 export async function dump(
   socket: number,
   request: DumpRequest,
   handle: MessageHandler,
 ): Promise<void> {
-  for (const _ of dumpSteps(socket, request, handle)) await yieldToEventLoop();
+  await inThread((done) => {
+    write(socket, encode(request, NLM_F_REQUEST | NLM_F_DUMP), done);
+  });
+  const buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+  for (;;) {
+    const length = await receiveInThread(socket, buffer, request);
+    if (readMessages(buffer.subarray(0, length), request, handle) === "done") return;
+  }
 }
 
-function* dumpSteps(
+/** Nothing has to be waited for here either. */
+async function receiveInThread(
   socket: number,
+  buffer: Buffer,
   request: DumpRequest,
-  handle: MessageHandler,
-): Generator<void, void> {
-  sendTo(socket, encode(request, NLM_F_REQUEST | NLM_F_DUMP), netlinkAddress());
-  const buffer = Buffer.alloc(RECEIVE_BYTES);
-  for (;;) {
-    const length = receive(socket, buffer);
-    if (length === undefined) throw truncated(request);
-    if (readMessages(buffer.subarray(0, length), request, handle) === "done") return;
-    yield;
+): Promise<number> {
+  try {
+    return await inThread((done) => {
+      read(socket, buffer, 0, buffer.length, null, done);
+    });
+  } catch (error) {
+    throw errnoOf(error) === "EAGAIN" ? truncated(request) : error;
   }
+}
+
+type Done = (error: NodeJS.ErrnoException | null, bytes: number) => void;
+
+function inThread(act: (done: Done) => void): Promise<number> {
+  return new Promise((resolve, reject) => {
+    act((error, bytes) => {
+      if (error === null) resolve(bytes);
+      else reject(error);
+    });
+  });
 }
 
 /** @throws if a message is an error, does not fit, or the list changed meanwhile. */
@@ -101,10 +132,11 @@ export function readMessages(
     if (datagram.readUInt16LE(at + 6) & NLM_F_DUMP_INTR) {
       throw new InterruptedDumpError(`${request.operation}: the list changed meanwhile`);
     }
-    const body = datagram.subarray(at + HEADER_BYTES, at + bytes);
-    if (type === NLMSG_ERROR || type === NLMSG_DONE) checkErrno(body, request);
+    if (type === NLMSG_ERROR || type === NLMSG_DONE) {
+      checkErrno(datagram.subarray(at + HEADER_BYTES, at + bytes), request);
+    }
     if (type === NLMSG_DONE) return "done";
-    if (type !== NLMSG_ERROR) handle(body);
+    if (type !== NLMSG_ERROR) handle(datagram, at + HEADER_BYTES, at + bytes);
     at += (bytes + 3) & ~3;
   }
   return "more";

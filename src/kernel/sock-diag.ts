@@ -1,17 +1,20 @@
 import ipaddr from "ipaddr.js";
 import { formatAddress } from "../events/fields.ts";
 import { isIpv4Mapped } from "../util/address.ts";
-import { askOnce, dump, openNetlink } from "./netlink.ts";
+import { askOnce, type DumpRequest, dump, openNetlink } from "./netlink.ts";
 
 export type SocketProtocol = "tcp" | "udp";
 
-/** Which sockets to list. */
-export interface SocketQuery {
-  readonly protocol: SocketProtocol;
-  readonly family: "ipv4" | "ipv6";
+/** Which sockets to list: of TCP those of both families at once. */
+export type SocketQuery = (
+  | { readonly protocol: "tcp" }
+  | { readonly protocol: "udp"; readonly family: "ipv4" | "ipv6" }
+) & {
   /** Bits by number of the TCP state; UDP sockets are "established" if connected, else "close". */
   readonly states: number;
-}
+  /** Local ones, both ends included: the kernel leaves the others out of its answer. */
+  readonly ports?: { readonly low: number; readonly high: number };
+};
 
 export interface SocketAddress {
   readonly address: string;
@@ -34,21 +37,30 @@ export interface ListedSocket {
 
 export const LISTEN = 1 << 10;
 /**
- * TCP sockets that are bound and nothing else, from 6.8 (91051f003948 "tcp: Dump bound-only sockets
- * in inet_diag"); older kernels do not list them.
+ * Every state but LISTEN. From 6.8 on that includes TCP sockets that are bound and nothing else
+ * (91051f003948 "tcp: Dump bound-only sockets in inet_diag"); older kernels do not list them.
  */
-export const BOUND_ONLY = 1 << 13;
-/** Every state but LISTEN. */
 export const NOT_LISTEN = ((1 << 14) - 2) & ~LISTEN;
 
 const NETLINK_SOCK_DIAG = 4;
 const SOCK_DIAG_BY_FAMILY = 20;
+/**
+ * The older request, of ss(8) before 3.3, to which the kernel lists both families in one walk
+ * (inet_diag_dump_compat, net/ipv4/inet_diag.c). It walks 64 Ki buckets of bound and up to 512 Ki of
+ * connected sockets, of all namespaces together: some 1.2 ms that need not be spent twice.
+ */
+const TCPDIAG_GETSOCK = 18;
 const FAMILIES = { ipv4: 2, ipv6: 10 } as const;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 const REQUEST_BYTES = 56; // struct inet_diag_req_v2
+const COMPAT_REQUEST_BYTES = 60; // struct inet_diag_req
+const AT_COMPAT_STATES = 52;
 const SOCKET_BYTES = 72; // struct inet_diag_msg
 const INET_BYTES = 4;
 const INET6_BYTES = 16;
+/** Of the addresses in struct inet_diag_msg. */
+const AT_LOCAL = 8;
+const AT_PEER = 24;
 
 /** A socket of the thread's network namespace, for `listSockets`. */
 export function openSockDiag(): number {
@@ -57,7 +69,7 @@ export function openSockDiag(): number {
 
 /**
  * Calls `visit` for each socket of the namespace in which `diag` was opened. The event loop goes on
- * after some 200 sockets each. What the visitor is given is valid during the call only.
+ * after some 300 sockets each. What the visitor is given is valid during the call only.
  *
  * @throws InterruptedDumpError if the list has to be asked for again, an Error that names the
  *   errno if the kernel refuses.
@@ -67,17 +79,54 @@ export async function listSockets(
   query: SocketQuery,
   visit: (socket: DiagRecord) => void,
 ): Promise<void> {
-  const payload = Buffer.alloc(REQUEST_BYTES);
-  payload[0] = FAMILIES[query.family];
-  payload[1] = PROTOCOLS[query.protocol];
-  payload.writeUInt32LE(query.states, 4);
-  const operation = `list ${query.protocol} sockets (${query.family})`;
+  const request = requestOf(query);
   const record = new DiagRecord();
-  await dump(diag, { operation, type: SOCK_DIAG_BY_FAMILY, payload }, (body) => {
-    if (body.length < SOCKET_BYTES) throw new Error(`${operation}: a message is too short`);
-    record.at(body);
+  await dump(diag, request, (datagram, start, end) => {
+    if (end - start < SOCKET_BYTES) {
+      throw new Error(`${request.operation}: a message is too short`);
+    }
+    record.at(datagram, start);
     visit(record);
   });
+}
+
+function requestOf(query: SocketQuery): DumpRequest {
+  const filter = query.ports === undefined ? [] : [portFilter(query.ports)];
+  if (query.protocol === "tcp") {
+    const head = Buffer.alloc(COMPAT_REQUEST_BYTES);
+    head.writeUInt32LE(query.states, AT_COMPAT_STATES);
+    const payload = Buffer.concat([head, ...filter]);
+    return { operation: "list tcp sockets", type: TCPDIAG_GETSOCK, payload };
+  }
+  const head = Buffer.alloc(REQUEST_BYTES);
+  head[0] = FAMILIES[query.family];
+  head[1] = PROTOCOLS.udp;
+  head.writeUInt32LE(query.states, 4);
+  const operation = `list udp sockets (${query.family})`;
+  return { operation, type: SOCK_DIAG_BY_FAMILY, payload: Buffer.concat([head, ...filter]) };
+}
+
+/**
+ * Attribute INET_DIAG_REQ_BYTECODE: each comparison is a struct inet_diag_bc_op { u8 code, yes; u16 no }
+ * and another one with the port. `yes` and `no` are how far to go on; just past the end is yes, four
+ * bytes further no (inet_diag_bc_run, net/ipv4/inet_diag.c).
+ */
+function portFilter({ low, high }: NonNullable<SocketQuery["ports"]>): Buffer {
+  const bytes = Buffer.alloc(20);
+  bytes.writeUInt16LE(bytes.length, 0);
+  bytes.writeUInt16LE(1, 2);
+  const INET_DIAG_BC_S_GE = 2;
+  const INET_DIAG_BC_S_LE = 3;
+  for (const [at, code, port] of [
+    [4, INET_DIAG_BC_S_GE, low],
+    [12, INET_DIAG_BC_S_LE, high],
+  ] as const) {
+    bytes[at] = code;
+    bytes[at + 1] = 8;
+    bytes.writeUInt16LE(bytes.length - at + 4, at + 2);
+    bytes.writeUInt16LE(port, at + 6);
+  }
+  return bytes;
 }
 
 /**
@@ -101,9 +150,9 @@ export function findTcpOwner(
   payload.fill(0xff, 48); // INET_DIAG_NOCOOKIE
   const operation = "find the owner of a tcp socket";
   let owner: number | undefined;
-  askOnce(diag, { operation, type: SOCK_DIAG_BY_FAMILY, payload }, (body) => {
+  askOnce(diag, { operation, type: SOCK_DIAG_BY_FAMILY, payload }, (datagram, start) => {
     const record = new DiagRecord();
-    record.at(body);
+    record.at(datagram, start);
     const found = record.decode();
     // Without such a connection the kernel gives whoever listens on the port (__inet_lookup).
     if (found.peer.port === peer.port && found.inode !== 0) owner = found.uid;
@@ -114,51 +163,69 @@ export function findTcpOwner(
 /** A window on struct inet_diag_msg, moved from message to message: most are only counted. */
 export class DiagRecord {
   #bytes: Buffer = Buffer.alloc(SOCKET_BYTES);
+  #start = 0;
 
-  at(bytes: Buffer): void {
+  at(bytes: Buffer, start: number): void {
     this.#bytes = bytes;
+    this.#start = start;
+  }
+
+  get isIpv4(): boolean {
+    return this.#bytes[this.#start] === FAMILIES.ipv4;
   }
 
   get state(): number {
-    return this.#bytes.readUInt8(1);
+    return this.#bytes.readUInt8(this.#start + 1);
   }
 
   get localPort(): number {
-    return this.#bytes.readUInt16BE(4);
+    return this.#bytes.readUInt16BE(this.#start + 4);
   }
 
   get peerPort(): number {
-    return this.#bytes.readUInt16BE(6);
+    return this.#bytes.readUInt16BE(this.#start + 6);
   }
 
   get inode(): number {
-    return this.#bytes.readUInt32LE(68);
+    return this.#bytes.readUInt32LE(this.#start + 68);
   }
 
-  /** The same for the same peer, be its IPv4 address mapped or not. */
-  peerKey(): string {
-    return `${this.peerPort} ${this.#address(24).toString("latin1")}`;
+  /** The same for the same peer, be its IPv4 address mapped or not: 48 bits of it fit a number. */
+  peerKey(): number | string {
+    const at = this.#start + AT_PEER;
+    if (this.isIpv4) return this.#ipv4Key(at);
+    const isMapped =
+      this.#bytes.readUInt32BE(at + 8) === 0xffff &&
+      this.#bytes.readUInt32BE(at + 4) === 0 &&
+      this.#bytes.readUInt32BE(at) === 0;
+    if (isMapped) return this.#ipv4Key(at + INET6_BYTES - INET_BYTES);
+    return `${this.peerPort} ${this.#bytes.toString("latin1", at, at + INET6_BYTES)}`;
   }
 
   peer(): SocketAddress {
-    return { address: text(this.#address(24)), port: this.peerPort };
+    return { address: text(this.#address(AT_PEER)), port: this.peerPort };
   }
 
   decode(): ListedSocket {
     return {
       state: this.state,
-      local: { address: text(this.#address(8)), port: this.localPort },
+      local: { address: text(this.#address(AT_LOCAL)), port: this.localPort },
       peer: this.peer(),
-      uid: this.#bytes.readUInt32LE(64),
+      uid: this.#bytes.readUInt32LE(this.#start + 64),
       inode: this.inode,
-      cookie: this.#bytes.readBigUInt64LE(44),
+      cookie: this.#bytes.readBigUInt64LE(this.#start + 44),
     };
+  }
+
+  #ipv4Key(at: number): number {
+    return this.#bytes.readUInt32BE(at) * 65_536 + this.peerPort;
   }
 
   /** 4 bytes for IPv4, also for a mapped address, else 16. */
   #address(offset: number): Buffer {
-    const bytes = this.#bytes.subarray(offset, offset + INET6_BYTES);
-    if (this.#bytes[0] === FAMILIES.ipv4) return bytes.subarray(0, INET_BYTES);
+    const start = this.#start + offset;
+    const bytes = this.#bytes.subarray(start, start + INET6_BYTES);
+    if (this.isIpv4) return bytes.subarray(0, INET_BYTES);
     return isIpv4Mapped(bytes) ? bytes.subarray(INET6_BYTES - INET_BYTES) : bytes;
   }
 }

@@ -1,7 +1,8 @@
-import { opendirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { opendirSync, readFileSync, readlinkSync } from "node:fs";
 import { closeFd } from "libbpf-ts";
 import { TCP_STATE_NAMES } from "../events/fields.ts";
 import { inNamespace } from "../kernel/namespaces.ts";
+import { processIds } from "../kernel/processes.ts";
 import {
   type DiagRecord,
   LISTEN,
@@ -14,8 +15,10 @@ import {
 import { readProcessPath } from "../names/cgroups.ts";
 import { workloadOf } from "../names/workload.ts";
 import { yieldToEventLoop } from "../util/yielding.ts";
+import { eachFamily } from "./count.ts";
 import type { PortHolder } from "./ports.schema.ts";
-import { eachFamily, type PortSnapshot, retryInterrupted } from "./snapshot.ts";
+import type { PortRange } from "./range.ts";
+import { type PortSnapshot, retryInterrupted } from "./snapshot.ts";
 
 /** Which ports; all of the namespace's range by default. */
 export interface HolderQuery {
@@ -45,7 +48,7 @@ export async function holdersOf(
 ): Promise<PortHolder[]> {
   const diag = inNamespace(netns, openSockDiag);
   try {
-    const held = await retryInterrupted(() => listHeld(diag, query, (port) => range.has(port)));
+    const held = await retryInterrupted(() => listHeld(diag, query, range));
     const holders = await findProcesses(held.inodes);
     const without = [...held.without].map(([why, ports]) => nobody(why, ports));
     if (held.inodes.size > 0) without.push(nobody("unknown", union(held.inodes.values())));
@@ -63,7 +66,7 @@ interface Held {
 async function listHeld(
   diag: number,
   { protocol, peer }: HolderQuery,
-  inRange: (port: number) => boolean,
+  range: PortRange,
 ): Promise<Held> {
   const inodes: Inodes = new Map();
   const without: Held["without"] = new Map();
@@ -71,13 +74,16 @@ async function listHeld(
   for (const one of ["tcp", "udp"] as const) {
     if (protocol !== undefined && protocol !== one) continue;
     const visit = (socket: DiagRecord) => {
-      if (!inRange(socket.localPort) || !isTowards(socket, peer) || left-- <= 0) return;
+      if (!range.has(socket.localPort) || !isTowards(socket, peer) || left-- <= 0) return;
       const port = `${one} ${socket.localPort}`;
       if (socket.inode !== 0) add(inodes, socket.inode, port);
       else add(without, isTimeWait(socket) ? TIME_WAIT : "orphaned", port);
     };
-    const states = NOT_LISTEN | LISTEN;
-    await eachFamily((family) => listSockets(diag, { protocol: one, family, states }, visit));
+    const wanted = { states: NOT_LISTEN | LISTEN, ports: range };
+    if (one === "tcp") await listSockets(diag, { protocol: one, ...wanted }, visit);
+    else {
+      await eachFamily((family) => listSockets(diag, { protocol: one, family, ...wanted }, visit));
+    }
   }
   return { inodes, without };
 }
@@ -93,24 +99,45 @@ function isTimeWait({ state }: DiagRecord): boolean {
 
 /** Takes the sockets whose process it finds out of `inodes`. */
 async function findProcesses(inodes: Inodes): Promise<PortHolder[]> {
+  if (inodes.size === 0) return [];
   const holders: PortHolder[] = [];
   const found = new Set<number>();
-  let sliceEndMs = performance.now() + SLICE_MS;
-  for (const name of inodes.size === 0 ? [] : readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const ports = new Set<string>();
-    for (const fd of await descriptors(name)) {
-      const inode = socketInode(`/proc/${name}/fd/${fd}`);
-      for (const port of inodes.get(inode) ?? []) ports.add(port);
-      if (inodes.has(inode)) found.add(inode);
-      if (performance.now() < sliceEndMs) continue;
-      await yieldToEventLoop();
-      sliceEndMs = performance.now() + SLICE_MS;
+  const slice = new Slice();
+  for await (const pids of processIds()) {
+    for (const pid of pids) {
+      const ports = await portsOf(pid, inodes, found, slice);
+      if (ports.size > 0) holders.push(holder(Number(pid), ports.size));
     }
-    if (ports.size > 0) holders.push(holder(Number(name), ports.size));
   }
   for (const inode of found) inodes.delete(inode);
   return holders;
+}
+
+async function portsOf(
+  pid: string,
+  inodes: Inodes,
+  found: Set<number>,
+  slice: Slice,
+): Promise<ReadonlySet<string>> {
+  const ports = new Set<string>();
+  for (const fd of await descriptors(pid)) {
+    const inode = socketInode(`/proc/${pid}/fd/${fd}`);
+    for (const port of inodes.get(inode) ?? []) ports.add(port);
+    if (inodes.has(inode)) found.add(inode);
+    await slice.yieldIfOver();
+  }
+  return ports;
+}
+
+/** Lets the event loop go on when it has worked for long. */
+class Slice {
+  #endMs = performance.now() + SLICE_MS;
+
+  async yieldIfOver(): Promise<void> {
+    if (performance.now() < this.#endMs) return;
+    await yieldToEventLoop();
+    this.#endMs = performance.now() + SLICE_MS;
+  }
 }
 
 function holder(pid: number, ports: number): PortHolder {

@@ -1,8 +1,8 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import { setCounter } from "../util/set-counter.ts";
 import { MS_PER_SECOND } from "../util/units.ts";
-import { labelNamespaces, OTHER } from "./labels.ts";
-import type { PortScans } from "./sampler.ts";
+import { type LabelledNamespaces, labelNamespaces, OTHER } from "./labels.ts";
+import type { PortScan, PortScans } from "./sampler.ts";
 import type { PortCounts } from "./snapshot.ts";
 
 const PROTOCOLS = ["tcp", "udp"] as const;
@@ -89,7 +89,7 @@ function registerCounts(registry: Registry, sampler: PortScans): void {
     async collect() {
       const latest = await sampler.latest();
       if (latest === undefined) return;
-      this.set(labelNamespaces(latest.snapshots).others.length + latest.leftOut);
+      this.set(labelsOf(latest).others.length + latest.leftOut);
     },
   });
 }
@@ -97,7 +97,7 @@ function registerCounts(registry: Registry, sampler: PortScans): void {
 function registerSampler(registry: Registry, sampler: PortScans): void {
   new Gauge({
     name: "tuplewatch_namespace_census_age_seconds",
-    help: "Since local ports and conntrack tables were counted; at most some 10 s if asked often.",
+    help: "Since local ports and conntrack tables were counted; at most some 10 s if asked often, or up to 60 s where that costs more than 0.2 s of CPU.",
     registers: [registry],
     async collect() {
       await sampler.latest();
@@ -114,10 +114,20 @@ function registerSampler(registry: Registry, sampler: PortScans): void {
   });
 }
 
+const labels = new WeakMap<PortScan, LabelledNamespaces>();
+
+/** Each metric asks, of the same scan. */
+function labelsOf(scan: PortScan): LabelledNamespaces {
+  const known = labels.get(scan) ?? labelNamespaces(scan.snapshots);
+  labels.set(scan, known);
+  return known;
+}
+
 /** The value of each labelled namespace, and the sum of the others. */
 async function sums(sampler: PortScans, value: Value): Promise<Map<string, number>> {
   const latest = await sampler.latest();
-  const { labelled, others } = labelNamespaces(latest?.snapshots ?? []);
+  if (latest === undefined) return new Map();
+  const { labelled, others } = labelsOf(latest);
   const found = new Map<string, number>();
   const add = (label: string, snapshot: PortCounts) => {
     const one = value(snapshot);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { LruMap } from "../util/lru.ts";
 
 const SYSCTL = "/proc/sys/net/ipv4/ip_local_";
 const PORTS = 65_536;
@@ -31,10 +32,19 @@ export class PortRange {
   }
 }
 
+/** Most namespaces have the same range: by the text of both files. */
+const known = new LruMap<string, PortRange>(16);
+
 /** Of the network namespace that the thread is in. */
 export function readPortRange(): PortRange {
-  const [low = 0, high = 0] = read("port_range").trim().split(/\s+/).map(Number);
-  return new PortRange(low, high, read("reserved_ports"));
+  const [ports, reserved] = [read("port_range"), read("reserved_ports")];
+  const key = `${ports} ${reserved}`;
+  const same = known.get(key);
+  if (same !== undefined) return same;
+  const [low = 0, high = 0] = ports.trim().split(/\s+/).map(Number);
+  const range = new PortRange(low, high, reserved);
+  known.set(key, range);
+  return range;
 }
 
 function read(name: string): string {

@@ -1,6 +1,7 @@
 import { formatNetns } from "../events/fields.ts";
 import { findNamespaces, NamespaceGoneError, type NetworkNamespace } from "../kernel/namespaces.ts";
 import { reasonOf } from "../util/errno.ts";
+import { yieldToEventLoop } from "../util/yielding.ts";
 import { holdersOf } from "./holders.ts";
 import type { PortHolder } from "./ports.schema.ts";
 import type { NamespacePorts, PortReport, UnreadableNamespace } from "./report.schema.ts";
@@ -27,6 +28,7 @@ export async function portReport(query: PortReportQuery): Promise<PortReport> {
   for (const netns of (await findNamespaces()).namespaces) {
     if (!isWanted(netns, query.netns)) continue;
     snapshots.push(...(await look(netns, unreadable, () => takePortSnapshot(netns))));
+    await yieldToEventLoop();
   }
   const busy = snapshots
     .filter((snapshot) => query.netns !== undefined || inUse(snapshot) > 0)

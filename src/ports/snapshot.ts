@@ -1,16 +1,18 @@
 import { closeFd } from "libbpf-ts";
 import { type ConntrackTable, readConntrackTable } from "../kernel/conntrack-stats.ts";
-import { inNamespace, type NetworkNamespace } from "../kernel/namespaces.ts";
+import { inNamespace, type NetworkNamespace, ownCookie } from "../kernel/namespaces.ts";
 import { InterruptedDumpError } from "../kernel/netlink.ts";
-import { BOUND_ONLY, LISTEN, listSockets, NOT_LISTEN, openSockDiag } from "../kernel/sock-diag.ts";
-import { readSocketCounts, type SocketCounts } from "../kernel/sockstat.ts";
+import { openSockDiag } from "../kernel/sock-diag.ts";
+import { readSocketCounts, readTcpActivity } from "../kernel/sockstat.ts";
+import { countNothing, countTcp, countUdp, type TcpCount } from "./count.ts";
 import type { Destination, PortRangeJson, PortUse } from "./ports.schema.ts";
 import { type PortRange, readPortRange } from "./range.ts";
-import { PortUsage } from "./usage.ts";
 
 /** The local ports of one network namespace at one moment. */
 export interface PortSnapshot extends PortCounts {
   readonly range: PortRange;
+  /** For the next snapshot of the namespace; undefined where it had no socket. */
+  readonly counted: TcpCount | undefined;
 }
 
 /** What is told of it. */
@@ -27,7 +29,6 @@ export interface PortCounts {
 
 const MAX_DESTINATIONS = 20;
 const ATTEMPTS = 3;
-const EACH_FAMILY = ["ipv4", "ipv6"] as const;
 
 /**
  * Counts the ports that sockets hold, from the kernel's list of them. Counting sockets as they come
@@ -37,64 +38,51 @@ const EACH_FAMILY = ["ipv4", "ipv6"] as const;
  *
  * The list is not of one instant: sockets that come or go meanwhile may be missed or be in it.
  *
+ * With `last`, an earlier snapshot of the same namespace, TCP is counted anew only where something
+ * has changed since: see count.ts.
+ *
+ * Nothing that belongs to the namespace is kept, since an open socket of it would keep it alive.
+ *
  * @throws NamespaceGoneError if the namespace is no longer there; an Error that names operation
  *   and errno if the kernel refuses to list, or if the list changed under each of 3 attempts.
  */
-export async function takePortSnapshot(netns: NetworkNamespace): Promise<PortSnapshot> {
-  const { diag, range, counts, conntrack } = inNamespace(netns, () => ({
-    counts: readSocketCounts(),
-    range: readPortRange(),
-    conntrack: readConntrackTable(),
-    diag: openSockDiag(),
-  }));
+export async function takePortSnapshot(
+  netns: NetworkNamespace,
+  last?: PortSnapshot,
+): Promise<PortSnapshot> {
+  const { diag, cookie = netns.cookie, conntrack, ...now } = inNamespace(netns, look);
+  const seen = { netns: { ...netns, cookie }, range: now.range, conntrack };
+  if (diag === undefined) {
+    const { use } = countNothing(now);
+    return { ...seen, tcp: use, udp: use, destinations: [], counted: undefined };
+  }
   try {
-    const tcp = await retryInterrupted(() => countTcp(diag, range, counts));
-    const udp = await retryInterrupted(() => countUdp(diag, range, counts));
-    const destinations = [tcp, udp]
-      .flatMap((one) => one.destinations(MAX_DESTINATIONS))
+    const isSame = cookie !== undefined && cookie === last?.netns.cookie;
+    const known = isSame ? last?.counted : undefined;
+    const counted = await retryInterrupted(() => countTcp(diag, now, known));
+    const udp = await retryInterrupted(() => countUdp(diag, now));
+    const destinations = [...counted.destinations, ...udp.destinations]
       .sort((one, other) => other.ports - one.ports)
       .slice(0, MAX_DESTINATIONS);
-    return { netns, range, tcp: tcp.use(), udp: udp.use(), destinations, conntrack };
+    return { ...seen, tcp: counted.use, udp: udp.use, destinations, counted };
   } finally {
     closeFd(diag);
   }
 }
 
-/**
- * A list of connections costs the kernel a walk of all its hash buckets, some 1 ms, however few
- * sockets the namespace has: hence none where none is.
- */
-async function countTcp(diag: number, range: PortRange, counts: SocketCounts): Promise<PortUsage> {
-  const counted = new PortUsage("tcp", range);
-  const protocol = "tcp";
-  await eachFamily(async (family) => {
-    if (counts.tcp[family] === 0) return;
-    const query = { protocol, family, states: LISTEN } as const;
-    await listSockets(diag, query, (socket) => counted.addListener(socket));
-  });
-  await eachFamily(async (family) => {
-    const isEmpty = counts.tcp[family] + counts.timeWait === 0;
-    const query = { protocol, family, states: isEmpty ? BOUND_ONLY : NOT_LISTEN } as const;
-    await listSockets(diag, query, (socket) => counted.add(socket));
-  });
-  return counted;
-}
-
-async function countUdp(diag: number, range: PortRange, counts: SocketCounts): Promise<PortUsage> {
-  const counted = new PortUsage("udp", range);
-  await eachFamily(async (family) => {
-    if (counts.udp[family] === 0) return;
-    const query = { protocol: "udp", family, states: NOT_LISTEN } as const;
-    await listSockets(diag, query, (socket) => counted.add(socket));
-  });
-  return counted;
-}
-
-/** One after the other: the socket answers one request at a time. */
-export async function eachFamily(
-  act: (family: (typeof EACH_FAMILY)[number]) => Promise<void>,
-): Promise<void> {
-  for (const family of EACH_FAMILY) await act(family);
+/** All of it in one stay. The counts come first: what changes after them shows in the next ones. */
+function look() {
+  const counts = readSocketCounts();
+  const tcp = counts.tcp + counts.timeWait;
+  const isEmpty = counts.used + tcp + counts.udp.ipv4 + counts.udp.ipv6 === 0;
+  return {
+    counts,
+    activity: tcp > 0 ? readTcpActivity() : "",
+    cookie: ownCookie(),
+    range: readPortRange(),
+    conntrack: readConntrackTable(),
+    diag: isEmpty ? undefined : openSockDiag(),
+  };
 }
 
 /** Begins again when the kernel says that its list changed while it was read. */

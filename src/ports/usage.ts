@@ -6,13 +6,16 @@ import type { PortRange } from "./range.ts";
 interface Towards {
   readonly peer: SocketAddress;
   readonly ports: Set<number>;
-  readonly sockets: Map<number, number>;
+  /** Sockets by state. */
+  readonly states: Uint32Array;
 }
 
 /** More peers than this are not told apart; each port is still counted as in use. */
 const MAX_DESTINATIONS = 16_384;
 
 const PORTS = 65_536;
+/** More than enum tcp_state has. */
+const STATES = 16;
 const IN_USE = 1;
 const WITHOUT_PEER = 2;
 const LISTENING = 4;
@@ -21,8 +24,9 @@ const LISTENING = 4;
 export class PortUsage {
   readonly #protocol: SocketProtocol;
   readonly #range: PortRange;
-  readonly #flags = new Uint8Array(PORTS);
-  readonly #destinations = new Map<string, Towards>();
+  /** Of each port; most namespaces have no socket, and need none. */
+  #flags: Uint8Array | undefined;
+  readonly #destinations = new Map<number | string, Towards>();
   #sockets = 0;
 
   constructor(protocol: SocketProtocol, range: PortRange) {
@@ -37,19 +41,20 @@ export class PortUsage {
   /** After the listeners: what they accepted is on their port and takes no other one. */
   add(socket: DiagRecord): void {
     const { localPort, peerPort } = socket;
-    if (!this.#add(localPort, peerPort === 0 ? IN_USE | WITHOUT_PEER : IN_USE)) return;
-    if (peerPort === 0 || this.#isListening(localPort)) return;
+    const flags = this.#add(localPort, peerPort === 0 ? IN_USE | WITHOUT_PEER : IN_USE);
+    if (flags === 0 || peerPort === 0 || (flags & LISTENING) !== 0) return;
     const towards = this.#towards(socket);
     if (towards === undefined) return;
     towards.ports.add(localPort);
-    towards.sockets.set(socket.state, (towards.sockets.get(socket.state) ?? 0) + 1);
+    const { state } = socket;
+    towards.states[state] = (towards.states[state] ?? 0) + 1;
   }
 
   use(): PortUse {
     let inUse = 0;
     let boundWithoutPeer = 0;
     const { low, high } = this.#range;
-    for (let port = low; port <= high && this.#sockets > 0; port++) {
+    for (let port = low; port <= high && this.#flags !== undefined; port++) {
       const flags = this.#flags[port] ?? 0;
       inUse += flags & IN_USE;
       boundWithoutPeer += flags & WITHOUT_PEER ? 1 : 0;
@@ -59,36 +64,53 @@ export class PortUsage {
 
   /** Most ports first. */
   destinations(limit: number): Destination[] {
-    return [...this.#destinations.values()]
-      .sort((one, other) => other.ports.size - one.ports.size)
-      .slice(0, limit)
-      .map(({ peer, ports, sockets }) => ({
-        protocol: this.#protocol,
-        peer,
-        ports: ports.size,
-        states: Object.fromEntries(
-          [...sockets].map(([state, count]) => [TCP_STATE_NAMES[state] ?? String(state), count]),
-        ),
-      }));
+    return mostPorts(this.#destinations.values(), limit).map(({ peer, ports, states }) => ({
+      protocol: this.#protocol,
+      peer,
+      ports: ports.size,
+      states: byName(states),
+    }));
   }
 
-  #add(port: number, flags: number): boolean {
-    if (!this.#range.has(port)) return false;
-    this.#flags[port] = (this.#flags[port] ?? 0) | flags;
+  /** The port's flags now; 0: it does not count. */
+  #add(port: number, flags: number): number {
+    if (!this.#range.has(port)) return 0;
+    this.#flags ??= new Uint8Array(PORTS);
     this.#sockets++;
-    return true;
-  }
-
-  #isListening(port: number): boolean {
-    return ((this.#flags[port] ?? 0) & LISTENING) !== 0;
+    const all = (this.#flags[port] ?? 0) | flags;
+    this.#flags[port] = all;
+    return all;
   }
 
   #towards(socket: DiagRecord): Towards | undefined {
     const key = socket.peerKey();
     const known = this.#destinations.get(key);
     if (known !== undefined || this.#destinations.size >= MAX_DESTINATIONS) return known;
-    const towards = { peer: socket.peer(), ports: new Set<number>(), sockets: new Map() };
+    const peer = socket.peer();
+    const towards = { peer, ports: new Set<number>(), states: new Uint32Array(STATES) };
     this.#destinations.set(key, towards);
     return towards;
   }
+}
+
+/** The first of those with as many; in one pass, since there may be 16,384. */
+function mostPorts(all: Iterable<Towards>, limit: number): readonly Towards[] {
+  const most: Towards[] = [];
+  for (const one of all) {
+    const least = most[most.length - 1];
+    if (most.length === limit && least !== undefined && one.ports.size <= least.ports.size)
+      continue;
+    if (most.length === limit) most.pop();
+    const behind = most.findIndex((other) => other.ports.size < one.ports.size);
+    most.splice(behind === -1 ? most.length : behind, 0, one);
+  }
+  return most;
+}
+
+function byName(states: Uint32Array): Record<string, number> {
+  const named: Record<string, number> = {};
+  for (const [state, count] of states.entries()) {
+    if (count > 0) named[TCP_STATE_NAMES[state] ?? String(state)] = count;
+  }
+  return named;
 }

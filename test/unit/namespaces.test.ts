@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type DumpRequest, InterruptedDumpError, readMessages } from "../../src/kernel/netlink.ts";
-import { parseSocketCounts } from "../../src/kernel/sockstat.ts";
+import { parseSocketCounts, parseTcpActivity } from "../../src/kernel/sockstat.ts";
 import { labelNamespaces } from "../../src/ports/labels.ts";
 import { PortRange } from "../../src/ports/range.ts";
 import type { PortSnapshot } from "../../src/ports/snapshot.ts";
@@ -21,23 +21,40 @@ describe("PortRange", () => {
 });
 
 describe("the counts of sockets", () => {
-  it("are read of both families", () => {
-    const text = `sockets: used 66
+  const sockstat = `sockets: used 19
 TCP: inuse 2 orphan 1 tw 23 alloc 132 mem 378
 UDP: inuse 4 mem 0
 UDPLITE: inuse 9
-TCP6: inuse 5
-UDP6: inuse 0`;
-    assert.deepEqual(parseSocketCounts(text), {
-      tcp: { ipv4: 2, ipv6: 5 },
+`;
+  const protocols = `protocol  size sockets  memory press maxhdr  slab module     cl co di ac
+UDPv6     1472      0       0   NI       0   yes  kernel      y  y  y  n
+TCPv6     2432      5      94   no     192   yes  kernel      y  y  y  y
+UNIX-STREAM 1152      6      -1   NI       0   yes  kernel      y  n  n  n
+UDP       1344      4       0   NI       0   yes  kernel      y  y  y  n
+TCP       2304      2      94   no     192   yes  kernel      y  y  y  y
+`;
+
+  it("are read of both families, and how many no protocol counts", () => {
+    assert.deepEqual(parseSocketCounts(sockstat, protocols), {
+      used: 19,
+      tcp: 7,
       udp: { ipv4: 4, ipv6: 0 },
       timeWait: 23,
+      uncounted: 2,
     });
   });
 
   it("are 0 where the kernel has no IPv6", () => {
-    const { tcp } = parseSocketCounts("TCP: inuse 2 orphan 0 tw 0 alloc 2 mem 0");
-    assert.deepEqual(tcp, { ipv4: 2, ipv6: 0 });
+    const ipv4 = protocols.replace(/^.*v6.*\n/gm, "");
+    const { tcp, udp } = parseSocketCounts(sockstat, ipv4);
+    assert.deepEqual([tcp, udp], [2, { ipv4: 4, ipv6: 0 }]);
+  });
+});
+
+describe("what TCP has done", () => {
+  it("is the line of numbers, not that of names nor of UDP", () => {
+    const snmp = "Tcp: RtoAlgorithm MaxConn\nTcp: 1 -1 7\nUdp: InDatagrams\nUdp: 4\n";
+    assert.equal(parseTcpActivity(snmp), "Tcp: 1 -1 7");
   });
 });
 
@@ -49,6 +66,7 @@ describe("labels of namespaces", () => {
     udp: { in_use: 0, bound_without_peer: 0, sockets: 0 },
     destinations: [],
     conntrack: undefined,
+    counted: undefined,
   });
 
   it("are the name, else the cookie", () => {
@@ -93,8 +111,8 @@ describe("a netlink answer", () => {
   };
   const read = (...messages: Buffer[]) => {
     const bodies: string[] = [];
-    const end = readMessages(Buffer.concat(messages), request, (body) => {
-      bodies.push(body.toString());
+    const end = readMessages(Buffer.concat(messages), request, (datagram, start, end) => {
+      bodies.push(datagram.toString("latin1", start, end));
     });
     return { bodies, end };
   };
