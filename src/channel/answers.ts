@@ -48,6 +48,9 @@ export interface KernelAnswer {
 
 /** Answer to `scan`. */
 export interface ScanAnswer {
+  /** Of the scan; 0 before the first. */
+  readonly number: number;
+  /** Undefined where whoever asks has it already. */
   readonly scan: PortScan | undefined;
   readonly ageMs: number | undefined;
   readonly failures: number;

@@ -10,7 +10,7 @@ export const QUESTION_KINDS = [
   "alive",
   /** Backends and counters of the probes, and how the privileged process is. */
   "state",
-  /** Local ports of all network namespaces. */
+  /** Local ports of all network namespaces; `inum`: the number of the scan that is known. */
   "scan",
   /** Identities and names of all network namespaces. */
   "namespaces",

@@ -70,7 +70,7 @@ describe("scans of ports, asked for", () => {
   it("are one question for all that ask at once, and stay as they were without an answer", async () => {
     let asked = 0;
     const scan = { takenAtMs: 1, durationMs: 2, snapshots: [], leftOut: 3 };
-    let answer = () => Promise.resolve({ scan, ageMs: 5, failures: 2 });
+    let answer = () => Promise.resolve({ number: 1, scan, ageMs: 5, failures: 2 });
     const scans = new RemoteScans({
       ask: () => {
         asked++;
@@ -83,5 +83,30 @@ describe("scans of ports, asked for", () => {
     assert.equal(await scans.latest(), scan);
     assert.equal(scans.failures, 3);
     assert.ok((scans.ageMs ?? 0) >= 5);
+  });
+
+  it("are sent once: whoever has the latest is told its age only", async () => {
+    const first = { takenAtMs: 1, durationMs: 2, snapshots: [], leftOut: 3 };
+    const second = { ...first, leftOut: 4 };
+    const answers = [
+      { number: 0, scan: undefined, ageMs: undefined, failures: 0 },
+      { number: 1, scan: first, ageMs: 5, failures: 0 },
+      { number: 1, scan: undefined, ageMs: 5000, failures: 2 },
+      { number: 2, scan: second, ageMs: 7, failures: 2 },
+    ];
+    const known: unknown[] = [];
+    const scans = new RemoteScans({
+      ask: ({ inum }) => {
+        known.push(inum);
+        return Promise.resolve(answers.shift());
+      },
+    });
+    assert.equal(await scans.latest(), undefined);
+    assert.equal(await scans.latest(), first);
+    assert.equal(await scans.latest(), first);
+    assert.ok((scans.ageMs ?? 0) >= 5000);
+    assert.equal(scans.failures, 2);
+    assert.equal(await scans.latest(), second);
+    assert.deepEqual(known, [0, 0, 1, 1]);
   });
 });

@@ -67,7 +67,7 @@ export function remoteReport(channel: Asks): (query: PortReportQuery) => Promise
 
 export class RemoteScans implements PortScans {
   readonly #channel: Asks;
-  #latest: ScanAnswer = { scan: undefined, ageMs: undefined, failures: 0 };
+  #latest: ScanAnswer = { number: 0, scan: undefined, ageMs: undefined, failures: 0 };
   #takenAtMs = 0;
   /** Scans that nobody answered. */
   #missed = 0;
@@ -93,7 +93,9 @@ export class RemoteScans implements PortScans {
   /** Where there is no answer in time, the ports of a while ago are better than none. */
   readonly #ask = shareInFlight(async () => {
     try {
-      this.#latest = (await this.#channel.ask({ kind: "scan" })) as ScanAnswer;
+      const { number, scan } = this.#latest;
+      const answer = (await this.#channel.ask({ kind: "scan", inum: number })) as ScanAnswer;
+      this.#latest = answer.number === number ? { ...answer, scan } : answer;
       this.#takenAtMs = performance.now() - (this.#latest.ageMs ?? 0);
     } catch {
       this.#missed++;

@@ -74,7 +74,7 @@ export class Answers {
       case "kernel":
         return this.#sources.kernel();
       case "scan":
-        return this.#scan();
+        return this.#scan(question.inum ?? 0);
       case "namespaces":
         return (await findNamespaces()).namespaces;
       case "report":
@@ -86,10 +86,12 @@ export class Answers {
     }
   }
 
-  async #scan(): Promise<ScanAnswer> {
+  /** To copy the ports of 256 namespaces takes some milliseconds on both sides: once for each scan. */
+  async #scan(known: number): Promise<ScanAnswer> {
     const { sampler } = this.#sources;
-    const scan = await sampler.latest();
-    return { scan, ageMs: sampler.ageMs, failures: sampler.failures };
+    const latest = await sampler.latest();
+    const { scans: number, ageMs, failures } = sampler;
+    return { number, scan: number === known ? undefined : latest, ageMs, failures };
   }
 
   #use({ cookie, inum = 0, pids, protocol, peer, permille = 0 }: Question): Promise<unknown> {
