@@ -25,6 +25,7 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   programs: figures(async () => (await import("./programs.ts")).benchPrograms()),
   idle: figures(async () => (await import("./idle.ts")).benchIdle()),
   slowloris: figures(async () => (await import("./slowloris.ts")).benchSlowloris()),
+  census: figures(async () => (await import("./census.ts")).benchCensus()),
   streams: figures(async () => (await import("./streams.ts")).benchStreams()),
   instructions: async (options) =>
     (await import("./instructions/bench.ts")).benchInstructions(options),
