@@ -20,10 +20,14 @@ export type RecordSink = (records: RingRecords) => void;
 const MAX_PER_TURN = 2048;
 
 /**
- * Wake-ups of a busy ring cost more than its records: gather them for this long. Well below the
- * 20 ms within which a reader is to see an event.
+ * Wake-ups of a busy ring cost more than its records, so these are gathered for a while: with a
+ * stream open well below the 20 ms within which its reader is to see an event, else for as long as
+ * a finding, or a metric, may be late.
  */
-const HOLD_OFF_MS = 4;
+const STREAMED_HOLD_OFF_MS = 5;
+const HOLD_OFF_MS = 50;
+/** Part of the ring that may fill meanwhile. */
+const URGENT_RATIO = 0.25;
 
 export interface DrainOptions {
   readonly sink: RecordSink;
@@ -32,6 +36,8 @@ export interface DrainOptions {
   onError(error: unknown): void;
   /** What others have read of that ring before. */
   readonly before?: DrainCounts;
+  /** Whether somebody reads events as they come; `setStreamed` tells when that changes. */
+  readonly isStreamed?: boolean;
   /** While it is, records wait. */
   readonly isPaused?: () => boolean;
 }
@@ -60,7 +66,10 @@ export class ProbeDrain {
     this.#ring = ring;
     this.#options = options;
     this.#counts = options.before ?? NOTHING_READ;
-    this.#subscription = ring.onReadable(() => this.drain(), { holdOffMs: HOLD_OFF_MS });
+    this.#subscription = ring.onReadable(() => this.drain(), {
+      holdOffMs: holdOffMs(options.isStreamed === true),
+      urgentBytes: URGENT_RATIO * ring.size,
+    });
   }
 
   /** Its bytes, and how many of them wait to be read. */
@@ -84,6 +93,10 @@ export class ProbeDrain {
     }
   }
 
+  setStreamed(isStreamed: boolean): void {
+    this.#subscription.setHoldOff(holdOffMs(isStreamed));
+  }
+
   /** No more wake-ups. */
   stop(): void {
     this.#subscription.close();
@@ -103,6 +116,10 @@ export class ProbeDrain {
       onHandled?.();
     }
   }
+}
+
+function holdOffMs(isStreamed: boolean): number {
+  return isStreamed ? STREAMED_HOLD_OFF_MS : HOLD_OFF_MS;
 }
 
 /**

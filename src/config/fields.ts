@@ -1,6 +1,7 @@
-import { isScalar, isSeq, type Node } from "yaml";
+import type { Node } from "yaml";
 import { suggestion } from "../util/closest-name.ts";
 import { scalarText, withoutDuplicateKeys, type YamlEntry } from "./yaml.ts";
+import { yaml } from "./yaml-library.ts";
 
 /** One key of a section: what its value must be, and the value read. */
 export interface Field<T> {
@@ -27,7 +28,7 @@ export function readFields<F extends FieldTable>(
     const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
     if (field === undefined) {
       problems.push(`${where}: unknown key${suggestion(key, Object.keys(fields))}`);
-    } else if (value !== null && !(isScalar(value) && value.value === null)) {
+    } else if (value !== null && !(yaml().isScalar(value) && value.value === null)) {
       const read = field.read(value);
       if (read === undefined) problems.push(`${where}: ${key}: expected ${field.expected}`);
       values[key] = read;
@@ -43,13 +44,14 @@ export const textField: Field<string> = {
 
 export const booleanField: Field<boolean> = {
   expected: "true or false",
-  read: (node) => (isScalar(node) && typeof node.value === "boolean" ? node.value : undefined),
+  read: (node) =>
+    yaml().isScalar(node) && typeof node.value === "boolean" ? node.value : undefined,
 };
 
 export const textsField: Field<readonly string[]> = {
   expected: "a list of texts",
   read: (node) => {
-    const texts = isSeq(node) ? node.items.map(scalarText) : [undefined];
+    const texts = yaml().isSeq(node) ? node.items.map(scalarText) : [undefined];
     return texts.every((text) => text !== undefined) ? texts : undefined;
   },
 };
@@ -66,9 +68,11 @@ export function enumsField<T>(words: ReadonlyMap<string, T>): Field<readonly T[]
   return {
     expected: `a list of ${[...words.keys()].join(", ")}`,
     read: (node) => {
-      const found = isSeq(node) ? node.items.map((item) => words.get(scalarText(item) ?? "")) : [];
+      const found = yaml().isSeq(node)
+        ? node.items.map((item) => words.get(scalarText(item) ?? ""))
+        : [];
       const known = found.filter((word) => word !== undefined);
-      return isSeq(node) && known.length === found.length ? known : undefined;
+      return yaml().isSeq(node) && known.length === found.length ? known : undefined;
     },
   };
 }

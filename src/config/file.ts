@@ -1,4 +1,4 @@
-import { isSeq, type Node } from "yaml";
+import type { Node } from "yaml";
 import { suggestion } from "../util/closest-name.ts";
 import { fileKey, OPTION_NAMES, type OptionName } from "./options.ts";
 import type { Setting, Source } from "./setting.ts";
@@ -10,6 +10,7 @@ import {
   withoutDuplicateKeys,
   type YamlFile,
 } from "./yaml.ts";
+import { yaml } from "./yaml-library.ts";
 
 /** Settings in a YAML file of `key: value` lines. Never throws: what is wrong is in `problems`. */
 export function readSettingsFile(path: string): Source<OptionName> {
@@ -42,7 +43,7 @@ function settingsOf(file: YamlFile): Source<OptionName> {
 
 /** The value as written, so that file, flag and variable go through the same parser. */
 function valueText(node: Node | null): string | undefined {
-  if (!isSeq(node)) {
+  if (!yaml().isSeq(node)) {
     return scalarText(node);
   }
   const parts = node.items.map(scalarText);

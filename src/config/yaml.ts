@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
-import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from "yaml";
+import type { Node, Pair } from "yaml";
 import { reasonOf } from "../util/errno.ts";
 import { oneLine, quoteIfOdd } from "../util/text.ts";
+import { yaml } from "./yaml-library.ts";
 
 /** Files of settings are a few lines; anything larger is the wrong file. */
 const MAX_FILE_BYTES = 64 * 1024;
@@ -51,10 +52,10 @@ export function readYamlFile(path: string, what: string, options: YamlOptions = 
 
 /** `path` is for messages only. */
 export function parseYaml(path: string, text: string, { secret }: YamlOptions = {}): YamlFile {
-  const lines = new LineCounter();
+  const lines = new (yaml().LineCounter)();
   // Its own search for keys that are there twice compares each with each.
   const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false };
-  const document = parseDocument(text, options);
+  const document = yaml().parseDocument(text, options);
   const placeOf = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return secret ? `${path}:${line}:${col}` : `${path}:${line}`;
@@ -67,7 +68,7 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
     return { entries: [], problems };
   }
   const root = document.contents;
-  if (root === null || (isScalar(root) && root.value === null)) {
+  if (root === null || (yaml().isScalar(root) && root.value === null)) {
     return { entries: [], problems: [] };
   }
   const entries = entriesOf(root, naming, "");
@@ -78,7 +79,7 @@ export function parseYaml(path: string, text: string, { secret }: YamlOptions = 
 
 /** The value as written, so that all sources go through the same parser; undefined for none. */
 export function scalarText(node: unknown): string | undefined {
-  if (!isScalar(node) || node.value === null) {
+  if (!yaml().isScalar(node) || node.value === null) {
     return undefined;
   }
   return typeof node.value === "number" ? (node.source ?? String(node.value)) : String(node.value);
@@ -104,9 +105,9 @@ interface Naming {
 }
 
 function entriesOf(node: Node | null, naming: Naming, parents: string): YamlEntry[] | undefined {
-  if (!isMap(node)) return undefined;
+  if (!yaml().isMap(node)) return undefined;
   return (node.items as Pair<Node, Node | null>[]).map(({ key, value }) => {
-    const name = isScalar(key) ? String(key.value) : String(key);
+    const name = yaml().isScalar(key) ? String(key.value) : String(key);
     const place = naming.placeOf(key.range?.[0] ?? 0);
     return {
       key: name,

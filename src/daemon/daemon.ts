@@ -38,6 +38,8 @@ export interface KernelStage {
   /** Part of the body of /status. */
   status(): Promise<KernelStatus>;
   ready(): Readiness;
+  /** Events are read as they come, or no longer. */
+  setStreamed?(isStreamed: boolean): void;
   /** Undefined until all is attached, or where there is no other process. */
   privileges?(): Privileges | undefined;
   stop(): Promise<void>;
@@ -117,6 +119,7 @@ export async function startDaemon(
     logger,
     access,
     maxClients: config.maxClients,
+    onStreamed: (isStreamed) => kernel?.setStreamed?.(isStreamed),
     portReport: sources.portReport,
     findings: () => findings.findings(),
     ready: () => readiness(state, kernel),

@@ -26,6 +26,7 @@ import {
   registerJournalMetrics,
   type ServeMetrics,
 } from "./metrics.ts";
+import { metricsText } from "./metrics-text.ts";
 import type { ReadyBody } from "./openapi/answers.schema.ts";
 import { readOpenApi } from "./openapi/openapi-file.ts";
 import type { Readiness, Status } from "./openapi/status.schema.ts";
@@ -53,6 +54,8 @@ export interface ServerParts {
   readonly heartbeatMs?: number;
   /** Connections that ask nothing are kept for this long at most; 10,000 by default. */
   readonly headersMs?: number;
+  /** Hears of the first stream that is opened, and when there is none any more. */
+  readonly onStreamed?: (isStreamed: boolean) => void;
   /** At most; by default as many as streams and file descriptors suggest. */
   readonly maxConnections?: number;
 }
@@ -87,7 +90,7 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   const metrics = createServeMetrics(registry);
   registerJournalMetrics(registry, journal);
   const heartbeatMs = parts.heartbeatMs ?? HEARTBEAT_MS;
-  const hub = new StreamHub({ journal, metrics, heartbeatMs }, maxClients);
+  const hub = new StreamHub({ journal, metrics, heartbeatMs }, maxClients, parts.onStreamed);
   const fitting = Math.min(maxClients + SPARE_CONNECTIONS, connectionsThatFit());
   const limit = parts.maxConnections ?? fitting;
   const uids = new PeerUids();
@@ -161,7 +164,7 @@ function addMetrics(
     what: "the text of metrics",
     onRefused: (reason: string) => refused.inc({ what: "metrics", reason }),
   };
-  const text = limitConcurrency(limits, () => registry.metrics());
+  const text = limitConcurrency(limits, () => metricsText(registry));
   app.get("/metrics", async (request, reply) => {
     return sendBody(reply, registry.contentType, await text(clientOf(request), undefined));
   });

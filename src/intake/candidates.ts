@@ -9,7 +9,6 @@ const WINDOW_MS = 1000;
 export class FindingCandidates {
   readonly #skipped: Counter;
   readonly #indexes: number[] = [];
-  #noted = 0;
   #windowStartMs = 0;
   #takenInWindow = 0;
 
@@ -23,27 +22,24 @@ export class FindingCandidates {
 
   clear(): void {
     this.#indexes.length = 0;
-    this.#noted = 0;
   }
 
-  /** Notes the positions among `count` records of one type. */
-  note({ isFindingCandidate, columnCount }: RecordType, rows: Float64Array, count: number): void {
-    this.#noted = this.#indexes.length;
+  /** Among `count` records of one type, of which row i is record `positions[i]` of the batch, or i. */
+  note(
+    { isFindingCandidate, columnCount }: RecordType,
+    rows: Float64Array,
+    count: number,
+    positions?: Int32Array,
+  ): void {
     for (let index = 0, row = 0; index < count; index++, row += columnCount) {
       if (isFindingCandidate === undefined || isFindingCandidate(rows, row))
-        this.#indexes.push(index);
-    }
-  }
-
-  /** `positions`: where in the batch those records are that were noted last. */
-  place(positions: readonly number[]): void {
-    for (let at = this.#noted; at < this.#indexes.length; at++) {
-      this.#indexes[at] = positions[this.#indexes[at] as number] as number;
+        this.#indexes.push(positions === undefined ? index : (positions[index] as number));
     }
   }
 
   /** Positions in the batch, ascending, as many as one second may have. */
   take(): readonly number[] {
+    if (this.#indexes.length === 0) return this.#indexes;
     const nowMs = performance.now();
     if (nowMs - this.#windowStartMs >= WINDOW_MS) {
       this.#windowStartMs = nowMs;

@@ -7,24 +7,13 @@ import {
 import type { EventHeadJson } from "../events/events.schema.ts";
 import { bitNames, enumName, formatNetns, formatProcess } from "../events/fields.ts";
 import { formatTime } from "../kernel/clock.ts";
-import type { CgroupName } from "../names/cgroups.ts";
 import type { Participant } from "../probes/probe.ts";
-
-/** Names of one participant. Absent ones are not known, or no longer. */
-export interface ParticipantNames {
-  readonly cgroup?: CgroupName | undefined;
-  readonly netns?: string | undefined;
-}
-
-/** What a record does not hold itself: the names of the participant in its head, and of the others. */
-export interface Names extends ParticipantNames {
-  /** In the order of the record type's `participants`. */
-  readonly participants?: readonly ParticipantNames[];
-}
+import type { ParticipantNames } from "./participant-names.ts";
 
 export interface Origin {
   readonly probe: string;
-  readonly names: Names;
+  /** Of the participant in the head. */
+  readonly names: ParticipantNames;
   readonly wallClockOffsetNs: bigint;
 }
 
@@ -52,9 +41,9 @@ export function formatHead(head: EventHead, type: string, origin: Origin): Event
 /** Adds the names to a participant in an event's body. */
 export function nameParticipant(
   participant: Participant | undefined,
-  names: ParticipantNames | undefined,
+  names: ParticipantNames,
 ): void {
-  if (participant === undefined || names === undefined) return;
+  if (participant === undefined) return;
   if (names.cgroup !== undefined) participant.cgroup = { ...participant.cgroup, ...names.cgroup };
   if (names.netns !== undefined) participant.netns = { ...participant.netns, name: names.netns };
 }

@@ -5,11 +5,12 @@ import { WallClock } from "../kernel/clock.ts";
 import { Cgroups } from "../names/cgroups.ts";
 import { registerNameMetrics } from "../names/metrics.ts";
 import { NetnsNames } from "../names/netns.ts";
-import type { LookupColumns, Probe, RecordType } from "../probes/probe.ts";
+import type { Probe, RecordType } from "../probes/probe.ts";
 import { recordTypeAt } from "../probes/record-type.ts";
 import { type Aggregator, createAggregator } from "./aggregator.ts";
 import { FindingCandidates } from "./candidates.ts";
-import type { Names, ParticipantNames } from "./head.ts";
+import { ParticipantNamer } from "./participant-names.ts";
+import { CopySpace, type RecordCopy } from "./record-copy.ts";
 import { RecordEvents } from "./record-events.ts";
 
 /** Rows that one batch can have; the drain hands over fewer. */
@@ -36,11 +37,13 @@ export interface IntakeOptions {
 export class Intake {
   readonly #sink: EventSink;
   readonly #clock: WallClock;
-  readonly #cgroups: Cgroups;
-  readonly #netns: NetnsNames;
+  readonly #namer: ParticipantNamer;
+  readonly #space = new CopySpace();
   readonly #aggregators = new Map<RecordType, Aggregator>();
   readonly #rows: Float64Array;
+  /** Of records of one type among several: their offsets, and where in the batch they are. */
   readonly #offsets = new Int32Array(MAX_ROWS);
+  readonly #positions = new Int32Array(MAX_ROWS);
   readonly #observe: IntakeOptions["observe"];
   readonly #candidates: FindingCandidates;
 
@@ -52,11 +55,11 @@ export class Intake {
   ) {
     this.#sink = sink;
     this.#clock = options.clock ?? new WallClock();
-    this.#cgroups = options.cgroups ?? new Cgroups(undefined);
-    this.#netns = options.netns ?? new NetnsNames();
+    const netns = options.netns ?? new NetnsNames();
+    this.#namer = new ParticipantNamer(options.cgroups ?? new Cgroups(undefined), netns);
     this.#observe = options.observe;
     this.#candidates = new FindingCandidates(registry);
-    registerNameMetrics(registry, this.#netns);
+    registerNameMetrics(registry, netns);
     const recordTypes = probes.flatMap((probe) => probe.recordTypes);
     for (const recordType of recordTypes)
       this.#aggregators.set(recordType, createAggregator(registry, recordType));
@@ -68,10 +71,12 @@ export class Intake {
   take(records: RingRecords): void {
     const { probe } = records;
     this.#candidates.clear();
-    this.#netns.beginBatch();
+    this.#namer.beginBatch();
+    const copy = this.#space.copy(records, placesOf(probe));
     const [only, ...others] = probe.recordTypes;
-    const names = others.length === 0 ? this.#count(only, records) : this.#sort(records);
-    const events = new RecordEvents(records, names, this.#clock.readOffsetNs());
+    if (others.length === 0) this.#count(only, records, copy);
+    else this.#sort(records, copy);
+    const events = new RecordEvents(probe, copy, this.#namer.names, this.#clock.readOffsetNs());
     const firstSeq = this.#sink.nextSeq;
     this.#sink.append(events);
     if (this.#observe !== undefined) this.#observeCandidates(events, firstSeq, this.#observe);
@@ -88,64 +93,35 @@ export class Intake {
     }
   }
 
-  /** Counts records of one recordType, and returns their names. */
-  #count(recordType: RecordType, { views, offsets, count }: RecordsOfType): Names[] {
-    recordType.decodeColumns(views, offsets, count, this.#rows);
-    this.#aggregators.get(recordType)?.(this.#rows, count);
-    this.#candidates.note(recordType, this.#rows, count);
-    return this.#names(recordType, count);
+  /** Counts records of one type, and notes their names; row i is record `positions[i]`, or i. */
+  #count(
+    type: RecordType,
+    { views, offsets, count }: RecordsOfType,
+    copy: RecordCopy,
+    positions?: Int32Array,
+  ): void {
+    type.decodeColumns(views, offsets, count, this.#rows);
+    this.#aggregators.get(type)?.(this.#rows, count);
+    this.#candidates.note(type, this.#rows, count, positions);
+    this.#namer.note(type, this.#rows, count, copy, positions);
   }
 
-  /** Counts records of several types, one after the other; the names are in ring order. */
-  #sort({ probe, views, offsets, count }: RingRecords): Names[] {
-    const names = new Array<Names>(count);
-    for (const recordType of probe.recordTypes) {
-      const positions: number[] = [];
+  /** Counts records of several types, one type after the other. */
+  #sort({ probe, views, offsets, count }: RingRecords, copy: RecordCopy): void {
+    for (const type of probe.recordTypes) {
+      let found = 0;
       for (let index = 0; index < count; index++) {
         const at = offsets[index] as number;
-        if (recordTypeAt(probe, views, at) === recordType)
-          this.#offsets[positions.push(index) - 1] = at;
+        if (recordTypeAt(probe, views, at) !== type) continue;
+        this.#offsets[found] = at;
+        this.#positions[found++] = index;
       }
-      const found = this.#count(recordType, {
-        views,
-        offsets: this.#offsets,
-        count: positions.length,
-      });
-      this.#candidates.place(positions);
-      for (const [index, position] of positions.entries()) names[position] = found[index] ?? {};
+      this.#count(type, { views, offsets: this.#offsets, count: found }, copy, this.#positions);
     }
-    return names;
   }
+}
 
-  #names({ columnCount, head, participants }: RecordType, count: number): Names[] {
-    const names: Names[] = [];
-    for (let index = 0, row = 0; index < count; index++, row += columnCount) {
-      const named = this.#participantNames(head, row);
-      names.push(
-        participants.length === 0
-          ? named
-          : { ...named, participants: participants.map((one) => this.#participantNames(one, row)) },
-      );
-    }
-    return names;
-  }
-
-  /** Names that are known for a row's participant now; later it may be gone. */
-  #participantNames(columns: LookupColumns, row: number): ParticipantNames {
-    const { cgroupId, pid, netnsInum, netnsCookie } = columns;
-    const read = (column: number) => this.#rows[row + column] as number;
-    const process = read(pid);
-    const cgroup =
-      cgroupId === undefined
-        ? this.#cgroups.nameOfProcess(process)
-        : this.#cgroups.name(read(cgroupId), process);
-    const inum = netnsInum === undefined ? 0 : read(netnsInum);
-    const cookie = netnsCookie === undefined ? 0 : read(netnsCookie);
-    // Cookies are counted up (gen_cookie_next(), include/linux/cookie.h): none gets that far.
-    if (inum === 0 || !Number.isSafeInteger(cookie)) return { cgroup };
-    return {
-      cgroup,
-      netns: this.#netns.name({ cookie: cookie || undefined, inum, pid: process }),
-    };
-  }
+/** Participants that a record of the probe may have, with that of the head. */
+function placesOf({ recordTypes }: Probe): number {
+  return 1 + Math.max(...recordTypes.map(({ participants }) => participants.length));
 }

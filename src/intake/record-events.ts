@@ -1,41 +1,42 @@
-import { type RecordViews, recordViews } from "libbpf-ts";
-import type { RingRecords } from "../attach/drain.ts";
 import type { EventBatch, TuplewatchEvent } from "../events/event.ts";
 import type { Probe } from "../probes/probe.ts";
 import { recordTypeAt } from "../probes/record-type.ts";
 import { NS_PER_MS } from "../util/units.ts";
-import { formatHead, type Names, nameParticipant } from "./head.ts";
+import { formatHead, nameParticipant } from "./head.ts";
+import type { ParticipantNames } from "./participant-names.ts";
+import type { RecordCopy } from "./record-copy.ts";
 
-/** Memory of a batch and of each record in it, beside the records' bytes. */
-const BATCH_OVERHEAD_BYTES = 1024;
-const RECORD_OVERHEAD_BYTES = 64;
+/** Memory of a batch's objects and of each name, beside the records' bytes. */
+const BATCH_OVERHEAD_BYTES = 512;
+const NAME_BYTES = 48;
 
 /**
- * Records copied out of a ring, in one piece and undecoded. They become objects when somebody
- * reads them, and never if nobody does.
+ * Records copied out of a ring, undecoded. They become objects when somebody reads them, and never
+ * if nobody does.
  */
 export class RecordEvents implements EventBatch {
   readonly probe: string;
   readonly count: number;
   readonly byteLength: number;
   readonly #probe: Probe;
-  readonly #bytes: Uint8Array<ArrayBuffer>;
-  readonly #offsets: Int32Array;
-  readonly #names: readonly Names[];
+  readonly #copy: RecordCopy;
+  readonly #names: readonly ParticipantNames[];
   readonly #wallClockOffsetNs: bigint;
-  #views: RecordViews | undefined;
 
-  /** `names`: one for each record, noted when it was read, since later they may be gone. */
-  constructor(records: RingRecords, names: readonly Names[], wallClockOffsetNs: bigint) {
-    const { probe, views, offsets, count, start, end } = records;
+  /** `names`: by the numbers that the copy has. */
+  constructor(
+    probe: Probe,
+    copy: RecordCopy,
+    names: readonly ParticipantNames[],
+    wallClockOffsetNs: bigint,
+  ) {
     this.probe = probe.name;
-    this.count = count;
+    this.count = copy.count;
+    this.byteLength = BATCH_OVERHEAD_BYTES + copy.byteLength + NAME_BYTES * names.length;
     this.#probe = probe;
-    this.#bytes = views.u8.slice(start, end);
-    this.#offsets = offsets.slice(0, count).map((offset) => offset - start);
+    this.#copy = copy;
     this.#names = names;
     this.#wallClockOffsetNs = wallClockOffsetNs;
-    this.byteLength = BATCH_OVERHEAD_BYTES + this.#bytes.byteLength + count * RECORD_OVERHEAD_BYTES;
   }
 
   event(index: number, seq: number): TuplewatchEvent {
@@ -49,20 +50,22 @@ export class RecordEvents implements EventBatch {
   }
 
   #decode(index: number, seq: number): { event: TuplewatchEvent; timeNs: bigint } {
-    const at = this.#offsets[index];
-    if (at === undefined) throw new RangeError(`record ${index} of ${this.count}`);
-    this.#views ??= recordViews(this.#bytes.buffer);
-    const recordType = recordTypeAt(this.#probe, this.#views, at);
-    const { type, head, body } = recordType.decode(this.#views, at);
-    const names = this.#names[index] ?? {};
+    const { views } = this.#copy;
+    const at = this.#copy.offsetOf(index);
+    const recordType = recordTypeAt(this.#probe, views, at);
+    const { type, head, body } = recordType.decode(views, at);
     for (const [place, participant] of recordType.participants.entries()) {
-      nameParticipant(participant.find(body), names.participants?.[place]);
+      nameParticipant(participant.find(body), this.#namesOf(index, 1 + place));
     }
     const origin = {
       probe: this.probe,
-      names,
+      names: this.#namesOf(index, 0),
       wallClockOffsetNs: this.#wallClockOffsetNs,
     };
     return { event: { seq, ...formatHead(head, type, origin), ...body }, timeNs: head.timeNs };
+  }
+
+  #namesOf(index: number, place: number): ParticipantNames {
+    return this.#names[this.#copy.nameOf(index, place)] ?? {};
   }
 }

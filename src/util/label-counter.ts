@@ -1,51 +1,50 @@
-import type { Counter } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { type ColumnLabels, LabelCells, MAX_CELLS } from "./label-cells.ts";
 
-/** How a label's value is told by a column of a row of numbers. */
-export interface ColumnLabel {
-  readonly column: number;
-  text(value: number): string;
+export interface LabelCounterSpec {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: ColumnLabels;
+  /** The column that is added up; without it, each row counts 1. */
+  readonly amount?: number | undefined;
 }
 
-/**
- * Counts records by a combination of small numbers, so that a batch of thousands touches the
- * metric once per combination and not once per record.
- */
+/** Counts rows of numbers, by labels that some of the numbers tell. */
 export class LabelCounter {
-  readonly #counter: Counter;
-  readonly #labels: readonly (readonly [name: string, label: ColumnLabel])[];
+  /** What it has counted is in there once the registry is read. */
+  readonly counter: Counter;
   readonly #amount: number | undefined;
-  readonly #counts = new Map<string, { values: number[]; count: number }>();
+  readonly #cells: LabelCells;
+  readonly #counts = new Float64Array(MAX_CELLS);
 
-  /** `amount`: the column that is added up; without it, each row counts 1. */
-  constructor(
-    counter: Counter,
-    labels: Readonly<Record<string, ColumnLabel>>,
-    amount?: number | undefined,
-  ) {
-    this.#counter = counter;
-    this.#labels = Object.entries(labels);
+  constructor(registry: Registry, { name, help, labels, amount }: LabelCounterSpec) {
     this.#amount = amount;
+    this.#cells = new LabelCells(labels, () => this.#fold());
+    this.counter = new Counter({
+      name,
+      help,
+      labelNames: Object.keys(labels),
+      registers: [registry],
+      collect: () => this.#fold(),
+    });
   }
 
-  add(rows: Float64Array, row: number): void {
-    const amount = this.#amount === undefined ? 1 : (rows[row + this.#amount] as number);
-    if (amount === 0) return;
-    let key = "";
-    for (const [, { column }] of this.#labels) key += `${rows[row + column]},`;
-    const known = this.#counts.get(key);
-    if (known === undefined) {
-      const values = this.#labels.map(([, { column }]) => rows[row + column] as number);
-      this.#counts.set(key, { values, count: amount });
-    } else {
-      known.count += amount;
+  /** `rows` holds `count` rows of `columnCount` numbers. */
+  add(rows: Float64Array, count: number, columnCount: number): void {
+    const amount = this.#amount;
+    const cells = this.#cells;
+    const counts = this.#counts;
+    for (let index = 0, row = 0; index < count; index++, row += columnCount) {
+      const by = amount === undefined ? 1 : (rows[row + amount] as number);
+      if (by !== 0) (counts[cells.of(rows, row)] as number) += by;
     }
   }
 
-  flush(): void {
-    for (const { values, count } of this.#counts.values()) {
-      const labels = this.#labels.map(([name, { text }], at) => [name, text(values[at] as number)]);
-      this.#counter.inc(Object.fromEntries(labels), count);
+  #fold(): void {
+    for (let cell = 0; cell < this.#cells.size; cell++) {
+      const count = this.#counts[cell] as number;
+      if (count !== 0) this.counter.inc(this.#cells.labelsOf(cell), count);
     }
-    this.#counts.clear();
+    this.#counts.fill(0);
   }
 }

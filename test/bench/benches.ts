@@ -21,6 +21,8 @@ const figures = (measure: () => Promise<Figure[]>): Bench => {
 /** By name. Each loads its own code only: what is loaded besides has been seen to slow a loop down. */
 export const BENCHES: Readonly<Record<string, Bench>> = {
   ring: figures(async () => (await import("./ring.ts")).benchRing()),
+  intake: figures(async () => (await import("./intake.ts")).benchIntake()),
+  events: figures(async () => (await import("./events.ts")).benchEvents()),
   connects: figures(async () => (await import("./connects.ts")).benchConnects()),
   programs: figures(async () => (await import("./programs.ts")).benchPrograms()),
   idle: figures(async () => (await import("./idle.ts")).benchIdle()),

@@ -1,36 +1,33 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { pidsOf, startDaemonProcess } from "../support/commands.ts";
-import { proportionalMiB } from "../support/memory.ts";
+import { pidsOf, stopDaemon } from "../support/commands.ts";
+import { cpuNs } from "../support/cpu.ts";
+import { anonymousMiB, proportionalMiB } from "../support/memory.ts";
+import { startAsService } from "./service.ts";
 import type { Figure } from "./statistics.ts";
 
-const SETTLE_MS = 3000;
+/** What starting left behind is collected by then. */
+const SETTLE_MS = 10_000;
 const WINDOW_MS = 30_000;
-const TICKS_PER_SECOND = 100; // USER_HZ, on every architecture that Node supports
 
 /** CPU and memory of a daemon that has nothing to do, of both its processes. */
 export async function benchIdle(): Promise<Figure[]> {
-  const daemon = await startDaemonProcess();
+  const daemon = await startAsService();
   const pids = pidsOf(daemon);
-  const ticks = () => pids.reduce((sum, pid) => sum + cpuTicks(pid), 0);
+  const [watching, serving] = pids;
+  const unit = "MiB";
   try {
     await sleep(SETTLE_MS);
-    const before = ticks();
+    const before = cpuNs(pids);
     await sleep(WINDOW_MS);
-    const seconds = (ticks() - before) / TICKS_PER_SECOND;
-    const percent = (seconds / (WINDOW_MS / 1000)) * 100;
+    const percent = ((cpuNs(pids) - before) / (WINDOW_MS * 1e6)) * 100;
     return [
-      { name: "idle: CPU over 30 s", value: percent, unit: "% of a core", aim: "<= 0.5" },
-      { name: "idle: memory (PSS)", value: proportionalMiB(pids), unit: "MiB", aim: "<= 80" },
+      { name: "idle: CPU over 30 s", value: percent, unit: "% of a core", aim: "<= 0.3" },
+      { name: "idle: anonymous memory", value: anonymousMiB(pids), unit, aim: "<= 40" },
+      { name: "idle: of it the privileged process", value: anonymousMiB([watching]), unit },
+      { name: "idle: of it the serving process", value: anonymousMiB([serving]), unit },
+      { name: "idle: with files, in part shared (PSS)", value: proportionalMiB(pids), unit },
     ];
   } finally {
-    daemon.child.kill("SIGTERM");
-    await daemon.done;
+    await stopDaemon(daemon);
   }
-}
-
-/** User and system time; the 14th and 15th field of proc(5)'s stat, counted after the name. */
-function cpuTicks(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return Number(fields[11]) + Number(fields[12]);
 }

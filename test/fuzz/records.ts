@@ -6,6 +6,7 @@ import { dropMalformed, type RingRecords } from "../../src/attach/drain.ts";
 import * as generated from "../../src/events/events.gen.ts";
 import { enumValue } from "../../src/events/fields.ts";
 import { Intake } from "../../src/intake/intake.ts";
+import { CopySpace } from "../../src/intake/record-copy.ts";
 import { RecordEvents } from "../../src/intake/record-events.ts";
 import { encodeNdjson } from "../../src/journal/encoding.ts";
 import { Journal } from "../../src/journal/journal.ts";
@@ -82,9 +83,11 @@ export const records: FuzzTarget = {
   },
 };
 
+const space = new CopySpace();
+
 /** The events are whole lines of JSON, and as documented if the record is sound. */
 function read(taken: RingRecords, sound: boolean): void {
-  const events = new RecordEvents(taken, [], 0n);
+  const events = new RecordEvents(taken.probe, space.copy(taken, 1), [], 0n);
   const found = Array.from({ length: taken.count }, (_, index) => events.event(index, index + 1));
   const text = encodeNdjson(found).bytes.toString();
   const lines = text.trimEnd().split("\n");

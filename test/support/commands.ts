@@ -35,6 +35,8 @@ export interface Limit {
   readonly timeoutMs?: number;
   /** The standard input stays open, for the caller to end. */
   readonly keepsInput?: boolean;
+  /** Of the first process. */
+  readonly nodeFlags?: readonly string[];
   /** A command, with arguments, that runs another. */
   readonly wrapper?: readonly string[];
 }
@@ -71,7 +73,8 @@ export function tuplewatch(
   limit: Limit = {},
 ): Running {
   const [command = process.execPath, ...before] = [...(limit.wrapper ?? []), process.execPath];
-  return start(command, [...before, MAIN, ...args], env, "", limit);
+  const { nodeFlags = [] } = limit;
+  return start(command, [...before, ...nodeFlags, MAIN, ...args], env, "", limit);
 }
 
 export function curl(...args: string[]): Running {

@@ -22,9 +22,15 @@ function residentOf(pid: number): Resident {
 
 /** Of processes together, each with its part of what it shares: smaps_rollup in proc(5). */
 export function proportionalMiB(pids: readonly number[]): number {
-  const kib = pids.map((pid) => {
-    const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-    return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1]);
-  });
-  return kib.reduce((sum, one) => sum + one, 0) / 1024;
+  return pids.reduce((sum, pid) => sum + rollupMiB(pid, "Pss"), 0);
+}
+
+/** Pages of processes together that are of no file: those that nobody else can use. */
+export function anonymousMiB(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + rollupMiB(pid, "Anonymous"), 0);
+}
+
+function rollupMiB(pid: number, field: string): number {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]) / 1024;
 }

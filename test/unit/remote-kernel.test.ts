@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { Question } from "../../src/channel/questions.ts";
-import { RemoteScans, remoteLocate } from "../../src/daemon/serve/remote-kernel.ts";
+import {
+  type LookAtFile,
+  RemoteNetnsResolver,
+  RemoteScans,
+  remoteLocate,
+} from "../../src/daemon/serve/remote-kernel.ts";
 import { rememberPlaces } from "../../src/findings/locate-netns.ts";
 import type { NetnsPlace } from "../../src/findings/place.ts";
 
@@ -63,6 +71,81 @@ describe("ways into a namespace, asked for", () => {
     };
     assert.equal(locate(NETNS, []).ipNetnsName, "web");
     assert.deepEqual(locate(NETNS, [1]), NETNS);
+  });
+});
+
+describe("names of namespaces, asked for", () => {
+  const question = { cookie: 7, inum: NETNS.inum, pid: 0 };
+  const file = { name: "web", path: "/run/netns/web", inum: NETNS.inum, inodeMadeAtMs: 1 };
+
+  function resolver(looks: ReturnType<LookAtFile>[]) {
+    const asked: string[] = [];
+    let answer: unknown = { name: "web", file, isProven: true };
+    const channel = {
+      ask: ({ kind }: Omit<Question, "id">) => {
+        asked.push(kind);
+        return answer;
+      },
+    };
+    const resolver = new RemoteNetnsResolver(channel, () => looks.shift() ?? "same");
+    const found = resolver.resolve(question);
+    answer = false;
+    return { asked, confirm: () => found !== undefined && resolver.confirm(question, found) };
+  }
+
+  it("of a file need no question while the file is the same", () => {
+    const { asked, confirm } = resolver(["same", "same", "other"]);
+    assert.deepEqual([confirm(), confirm(), confirm()], [true, true, false]);
+    assert.deepEqual(asked, ["netns", "confirm"]);
+  });
+
+  it("of a file that only others may see are believed for a second", (t) => {
+    t.mock.method(performance, "now", () => nowMs);
+    let nowMs = 5000;
+    const { asked, confirm } = resolver(["unseen", "unseen"]);
+    nowMs += 999;
+    assert.equal(confirm(), true);
+    nowMs += 1;
+    assert.equal(confirm(), false);
+    assert.deepEqual(asked, ["netns", "confirm"]);
+  });
+
+  it("of a file are asked for again after a while, as there may be a better one", (t) => {
+    t.mock.method(performance, "now", () => nowMs);
+    let nowMs = 5000;
+    const { asked, confirm } = resolver([]);
+    nowMs += 3000;
+    assert.equal(confirm(), false);
+    assert.deepEqual(asked, ["netns", "confirm"]);
+  });
+
+  it("are known to be another's when their file is one, by looking here", () => {
+    const directory = mkdtempSync(join(tmpdir(), "tw-netns-"));
+    const path = join(directory, "web");
+    writeFileSync(path, "");
+    const { ino, ctimeMs } = statSync(path);
+    const answer = {
+      name: "web",
+      isProven: true,
+      file: { name: "web", path, inum: ino, inodeMadeAtMs: ctimeMs },
+    };
+    let isRight: unknown = true;
+    const asked: string[] = [];
+    const resolver = new RemoteNetnsResolver({
+      ask: ({ kind }) => {
+        asked.push(kind);
+        return isRight;
+      },
+    });
+    assert.equal(resolver.confirm(question, answer), true);
+    isRight = false;
+    assert.equal(resolver.confirm(question, answer), true);
+    rmSync(path);
+    assert.equal(resolver.confirm(question, answer), false);
+    writeFileSync(path, "");
+    assert.equal(resolver.confirm(question, answer), false);
+    assert.deepEqual(asked, ["confirm", "confirm", "confirm"]);
+    rmSync(directory, { recursive: true });
   });
 });
 

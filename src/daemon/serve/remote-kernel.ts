@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import ipaddr from "ipaddr.js";
 import type { ScanAnswer } from "../../channel/answers.ts";
 import { MAX_PIDS, type Question } from "../../channel/questions.ts";
@@ -5,11 +6,13 @@ import type { Endpoint } from "../../events/fields.schema.ts";
 import type { LocateNetns } from "../../findings/locate-netns.ts";
 import type { NetnsPlace } from "../../findings/place.ts";
 import type { NetworkNamespace } from "../../kernel/namespaces.ts";
+import type { NetnsFile } from "../../names/netns-files.ts";
 import type { NetnsAnswer, NetnsQuestion, NetnsResolver } from "../../names/netns-resolver.ts";
 import type { PortQueryResult, QueryPorts } from "../../ports/query.ts";
 import type { PortReport } from "../../ports/report.schema.ts";
 import type { PortReportQuery } from "../../ports/report.ts";
 import type { PortScan, PortScans } from "../../ports/sampler.ts";
+import { errnoOf } from "../../util/errno.ts";
 import { LruMap } from "../../util/lru.ts";
 import { shareInFlight } from "../../util/share-in-flight.ts";
 
@@ -103,30 +106,72 @@ export class RemoteScans implements PortScans {
   });
 }
 
-/** A container's name belongs to its namespace for good; whether there is a better one can wait. */
+/** Whether there is a better name can wait: files are read again after this long anyway. */
 const BETTER_NAME_MS = 3000;
+
+/**
+ * A file that this process may not see, as those of Docker, is believed for this long: who looks
+ * after them gives no name to another namespace, so what can be wrong is a name just taken away.
+ */
+const UNSEEN_FILE_MS = 1000;
+
 const MAX_NAMES = 8192;
 
+/**
+ * Asks the privileged process, some 0.2 ms each time in which this process stands still. That a
+ * file still is the namespace that it was takes no right where its directory can be entered: so
+ * each batch of events has that looked at here, and asks only for what may have changed.
+ */
 export class RemoteNetnsResolver implements NetnsResolver {
   readonly #channel: AsksAndWaits;
+  readonly #look: LookAtFile;
   readonly #confirmedAtMs = new LruMap<NetnsAnswer, number>(MAX_NAMES);
 
-  constructor(channel: AsksAndWaits) {
+  constructor(channel: AsksAndWaits, look: LookAtFile = lookAtFile) {
     this.#channel = channel;
+    this.#look = look;
   }
 
   resolve(question: NetnsQuestion): NetnsAnswer | undefined {
-    return this.#channel.ask({ kind: "netns", ...numbers(question) }) as NetnsAnswer | undefined;
+    const found = this.#channel.ask({ kind: "netns", ...numbers(question) });
+    const answer = found as NetnsAnswer | undefined;
+    if (answer !== undefined) this.#confirmedAtMs.set(answer, performance.now());
+    return answer;
   }
 
   confirm(question: NetnsQuestion, answer: NetnsAnswer): boolean {
     const nowMs = performance.now();
-    const isLasting = answer.file === undefined && answer.isProven;
     const confirmedAtMs = this.#confirmedAtMs.get(answer) ?? Number.NEGATIVE_INFINITY;
-    if (isLasting && nowMs - confirmedAtMs < BETTER_NAME_MS) return true;
+    if (nowMs - confirmedAtMs < this.#holdsForMs(answer)) return true;
     const isConfirmed = this.#channel.ask({ kind: "confirm", ...numbers(question) }) === true;
     if (isConfirmed) this.#confirmedAtMs.set(answer, nowMs);
     return isConfirmed;
+  }
+
+  /** How long after it was found right an answer needs no question, as things are now. */
+  #holdsForMs({ file, isProven }: NetnsAnswer): number {
+    // A container's name belongs to its namespace for good.
+    if (file === undefined) return isProven ? BETTER_NAME_MS : 0;
+    switch (this.#look(file)) {
+      case "same":
+        return BETTER_NAME_MS;
+      case "unseen":
+        return UNSEEN_FILE_MS;
+      case "other":
+        return 0;
+    }
+  }
+}
+
+/** What a file is now: the namespace that it was, something else or nothing, or not to be seen. */
+export type LookAtFile = (file: NetnsFile) => "same" | "other" | "unseen";
+
+function lookAtFile({ path, inum, inodeMadeAtMs }: NetnsFile): ReturnType<LookAtFile> {
+  try {
+    const { ino, ctimeMs } = statSync(path);
+    return ino === inum && ctimeMs === inodeMadeAtMs ? "same" : "other";
+  } catch (error) {
+    return errnoOf(error) === "EACCES" ? "unseen" : "other";
   }
 }
 

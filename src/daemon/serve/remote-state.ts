@@ -1,4 +1,5 @@
-import type { KernelAnswer, StateAnswer } from "../../channel/answers.ts";
+import type { KernelAnswer, ProbeAnswer, StateAnswer } from "../../channel/answers.ts";
+import type { BlindProbe } from "../../http/openapi/status.schema.ts";
 import { shareInFlight } from "../../util/share-in-flight.ts";
 import type { Asks } from "./remote-kernel.ts";
 
@@ -45,4 +46,10 @@ export class RemoteState {
       return { programs: [], conntrack: undefined };
     }
   });
+}
+
+export function blindProbes(probes: readonly ProbeAnswer[]): BlindProbe[] {
+  return probes.flatMap(({ probe, blindness }) =>
+    blindness === undefined ? [] : [{ probe, ...blindness }],
+  );
 }

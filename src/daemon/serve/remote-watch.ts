@@ -1,9 +1,8 @@
 import { release } from "node:os";
 import type { RingBuffer } from "libbpf-ts";
 import { type DrainCounts, ProbeDrain } from "../../attach/drain.ts";
-import type { ProbeAnswer, StateAnswer } from "../../channel/answers.ts";
+import type { StateAnswer } from "../../channel/answers.ts";
 import type {
-  BlindProbe,
   KernelStatus,
   Privileges,
   ProbeStatus,
@@ -30,7 +29,7 @@ import { Continuity } from "./continuity.ts";
 import { drainCounts, type Legacy, type Life, type LifeCounts, NOTHING } from "./life.ts";
 import { registerRestarts } from "./metrics.ts";
 import { type Asks, type AsksAndWaits, RemoteNetnsResolver, RemoteScans } from "./remote-kernel.ts";
-import { RemoteState } from "./remote-state.ts";
+import { blindProbes, RemoteState } from "./remote-state.ts";
 
 /** How often losses in the kernel are looked for, and the privileged process hears from us. */
 const CHECK_MS = 1000;
@@ -63,6 +62,7 @@ export class RemoteWatch implements KernelStage {
   readonly #state: RemoteState;
   readonly #continuity: Continuity;
   #isPaused = false;
+  #isStreamed = false;
   #journal: Journal | undefined;
   #losses: LossReport | undefined;
   #intake: Intake | undefined;
@@ -123,6 +123,12 @@ export class RemoteWatch implements KernelStage {
   /** Nobody tells names for a while: until the next state, records wait in their rings. */
   pause(): void {
     this.#isPaused = true;
+  }
+
+  /** Events are read as they come, or no longer. */
+  setStreamed(isStreamed: boolean): void {
+    this.#isStreamed = isStreamed;
+    for (const drain of this.#drains) drain?.setStreamed(isStreamed);
   }
 
   /** The journal has one more entry. */
@@ -207,6 +213,7 @@ export class RemoteWatch implements KernelStage {
         this.#continuity.beginBatch();
         this.#intake?.take(records);
       },
+      isStreamed: this.#isStreamed,
       isPaused: () => this.#isPaused,
       onHandled: () => this.#continuity.endBatch({ probe: index, end: ring.taken }),
       onError: (error) => logger.error({ err: error, probe: probe.name }, "read probe"),
@@ -287,10 +294,4 @@ export class RemoteWatch implements KernelStage {
       rate_limited: rateLimited,
     };
   }
-}
-
-function blindProbes(probes: readonly ProbeAnswer[]): BlindProbe[] {
-  return probes.flatMap(({ probe, blindness }) =>
-    blindness === undefined ? [] : [{ probe, ...blindness }],
-  );
 }

@@ -34,10 +34,17 @@ export class StreamHub {
   /** In the order in which they were opened. */
   readonly #streams = new Set<OpenStream>();
   readonly #counts = new ClientCounts();
+  readonly #onStreamed: (isStreamed: boolean) => void;
   #closing = false;
   #emptied = () => {};
 
-  constructor(context: Omit<StreamContext, "scheduler">, maxClients: number) {
+  /** `onStreamed` hears of the first stream, and when there is none any more. */
+  constructor(
+    context: Omit<StreamContext, "scheduler">,
+    maxClients: number,
+    onStreamed: (isStreamed: boolean) => void = () => {},
+  ) {
+    this.#onStreamed = onStreamed;
     this.#context = { ...context, scheduler: new FairScheduler() };
     this.#maxClients = maxClients;
   }
@@ -70,6 +77,7 @@ export class StreamHub {
     this.#streams.add(open);
     this.#counts.add(client);
     this.#context.metrics.clients.set(this.#streams.size);
+    if (this.#streams.size === 1) this.#onStreamed(true);
     response.on("close", () => this.#remove(open));
     stream.start();
   }
@@ -96,6 +104,7 @@ export class StreamHub {
     this.#counts.remove(open.client);
     this.#context.metrics.clients.set(this.#streams.size);
     if (this.#streams.size === 0) {
+      this.#onStreamed(false);
       this.#emptied();
     }
   }

@@ -168,12 +168,15 @@ export function setNamespace(fd: number, type = 0, object = `namespace of fd ${f
   checkErrno(result, lastErrno(), { operation: "enter", object });
 }
 
+/** For each reading again: it is read with each batch of a ring. */
+const clockTime = new BigInt64Array(2);
+
 /** Nanoseconds on one of the kernel's clocks, as bpf_ktime_get_ns (monotonic) counts them. */
 export function clockNs(clock: number): bigint {
-  const time = new BigInt64Array(2);
-  const result = libc().clock_gettime(clock, time);
-  checkErrno(result, lastErrno(), { operation: "read clock", object: String(clock) });
-  return (time[0] ?? 0n) * 1_000_000_000n + (time[1] ?? 0n);
+  const result = libc().clock_gettime(clock, clockTime);
+  if (result !== 0)
+    checkErrno(result, lastErrno(), { operation: "read clock", object: String(clock) });
+  return (clockTime[0] ?? 0n) * 1_000_000_000n + (clockTime[1] ?? 0n);
 }
 
 /** How finely a clock counts, ns. That of CLOCK_MONOTONIC_COARSE is one jiffy of the kernel. */

@@ -99,6 +99,34 @@ test("a hold-off bounds how often a busy ring calls back", async () => {
   loaded.close();
 });
 
+test("a long hold-off ends when it is made shorter, or when the ring fills", async (t) => {
+  const [loaded, ring] = setUp();
+  let records = 0;
+  const drain = () => {
+    void ring.drain((batch) => {
+      records += batch.count;
+    });
+  };
+  const subscription = ring.onReadable(drain, { holdOffMs: 60_000, urgentBytes: ring.size / 4 });
+  t.after(() => subscription.close());
+  emit(loaded, 1);
+  await until(() => records === 1);
+  emit(loaded, 1);
+  await sleep(100);
+  assert.equal(records, 1, "it waits");
+  subscription.setHoldOff(5);
+  await until(() => records === 2, 1000);
+  await sleep(50);
+  subscription.setHoldOff(60_000);
+  emit(loaded, 1);
+  await until(() => records === 3, 1000);
+  const before = records;
+  for (let fill = 0; fill < ring.size / 4; fill = ring.fill()) emit(loaded, 1000);
+  await until(() => records > before, 1000);
+  ring.close();
+  loaded.close();
+});
+
 test("a drain hands out at most so many per turn and lets others run between", async () => {
   const [loaded, ring] = setUp();
   emit(loaded, 20_000);
