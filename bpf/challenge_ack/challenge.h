@@ -37,11 +37,11 @@ static __always_inline __u64 idle_ns(struct sock *sk)
 }
 
 static __always_inline struct challenge_ack_event *reserve_challenge(
-	const struct challenge *challenge)
+	const struct challenge *challenge, struct sock *owner)
 {
 	struct challenge_ack_event *event;
 
-	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT, sock_cgroup_id(owner));
 	if (!event)
 		return NULL;
 	__builtin_memset(event, 0, sizeof(*event));
@@ -64,7 +64,7 @@ static __noinline void handle_challenge(struct sock *sk, const struct challenge 
 	struct challenge_ack_event *event;
 
 	track_challenge(sk, challenge->socket_cookie);
-	event = reserve_challenge(challenge);
+	event = reserve_challenge(challenge, sk);
 	if (!event)
 		return;
 	read_netns(&event->head, sock_net(sk));

@@ -18,7 +18,7 @@ static const struct challenge_ack_event *unused_challenge_ack_event __attribute_
 static __always_inline void handle_open(struct sock *sk)
 {
 	remember_owner(sk);
-	if (config_owner_by_address && LINUX_KERNEL_VERSION >= KERNEL_VERSION(5, 12, 0))
+	if (config_by_address && LINUX_KERNEL_VERSION >= KERNEL_VERSION(5, 12, 0))
 		bpf_get_socket_cookie(sk);
 }
 
@@ -29,7 +29,7 @@ int BPF_PROG(set_state, struct sock *sk, int from, int to)
 		end_challenge(sk);
 	else if (to == TCP_SYN_SENT || to == TCP_LISTEN)
 		handle_open(sk);
-	else if (to == TCP_ESTABLISHED && config_owner_by_address &&
+	else if (to == TCP_ESTABLISHED && config_by_address &&
 		 LINUX_KERNEL_VERSION >= KERNEL_VERSION(5, 12, 0))
 		bpf_get_socket_cookie(sk);
 	return 0;

@@ -43,8 +43,7 @@ static __always_inline bool is_synchronised(__u8 state)
  */
 static __always_inline __u8 sent_of(struct sock *sk, __u8 state)
 {
-	__u64 key = (__u64)sk;
-	struct segment *noted = bpf_map_lookup_elem(&segments, &key);
+	struct segment *noted = find_segment(sk);
 
 	if (!noted || state != TCP_ESTABLISHED)
 		return SENT_UNKNOWN;

@@ -63,8 +63,7 @@ static __always_inline void handle_return(
 	struct sock *sk, __u64 socket_cookie, const struct in_flight *in_flight)
 {
 	struct challenge challenge = {.socket_cookie = socket_cookie};
-	__u64 key = (__u64)sk;
-	struct segment *segment = bpf_map_lookup_elem(&segments, &key);
+	struct segment *segment = find_segment(sk);
 
 	if (segment) {
 		challenge.trigger = trigger_of_segment(sk, segment);
@@ -74,27 +73,37 @@ static __always_inline void handle_return(
 	handle_challenge(sk, &challenge);
 }
 
-static __always_inline void handle_validate(struct sock *sk, struct sk_buff *skb)
-{
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
-		note_segment(sk, skb);
-}
-
 SEC("fentry/tcp_validate_incoming")
 int BPF_PROG(fentry_validate, struct sock *sk, struct sk_buff *skb)
 {
-	handle_validate(sk, skb);
+	if (sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		note_segment(sk, skb);
 	return 0;
+}
+
+/* note_segment(), for a program that may not load from a socket. */
+static __always_inline void note_segment_at(struct sock *sk, struct sk_buff *skb)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct segment segment = {.is_noted = 1};
+
+	read_segment(&segment, skb);
+	if (!segment.flags && !before(segment.ack, BPF_CORE_READ(tp, snd_una)) &&
+		!before(BPF_CORE_READ(tp, snd_nxt), segment.ack))
+		return;
+	segment.segs_out = BPF_CORE_READ(tp, segs_out);
+	segment.last_ack_jiffies = BPF_CORE_READ(tp, last_oow_ack_time);
+	keep_segment(sk, &segment);
 }
 
 SEC("kprobe")
 int BPF_KPROBE(kprobe_validate, struct sock *sk, struct sk_buff *skb)
 {
-	handle_validate(sk, skb);
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED)
+		note_segment_at(sk, skb);
 	return 0;
 }
 
-/* The socket is locked: no second call for it at the same time. */
 SEC("fentry/tcp_send_challenge_ack")
 int BPF_PROG(fentry_challenge, struct sock *sk)
 {

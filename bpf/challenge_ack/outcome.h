@@ -101,7 +101,7 @@ static __noinline bool report_outcome(__u64 key, __u8 outcome)
 	copy = *known;
 	if (bpf_map_delete_elem(&challenged, &key))
 		return false;
-	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT, copy.head.cgroup_id);
 	if (!event)
 		return true;
 	*event = copy;

@@ -52,7 +52,7 @@ static __always_inline void handle_request_return(
 	challenge.socket_cookie = sock_cookie(sk);
 	name_segment(&challenge, &in_flight->segment);
 	challenge.sent = request_sent(request, in_flight);
-	event = reserve_challenge(&challenge);
+	event = reserve_challenge(&challenge, listener);
 	if (!event)
 		return;
 	read_netns(&event->head, sock_net(sk));

@@ -6,9 +6,11 @@
  * Segments that may be challenged, noted before TCP looks at them, with what the socket had sent
  * until then:
  *
- * - with ESTABLISHED, RST, SYN, and ACKs outside of what was sent and not acknowledged: at the
- *   tracepoint tcp_probe, with which tcp_rcv_established() begins;
- * - in other states every segment: in tcp_validate_incoming(), if the backend can be there.
+ * RST, SYN, and ACKs outside of what was sent and not acknowledged, the only ones for which
+ * tcp_validate_incoming(), tcp_ack() and tcp_rcv_state_process() challenge (5.10 to 7.2):
+ *
+ * - with ESTABLISHED at the tracepoint tcp_probe, with which tcp_rcv_established() begins;
+ * - in other states in tcp_validate_incoming(), if the backend can be there.
  *
  * Each challenge comes after the note of its own segment (tcp_validate_incoming, tcp_ack and
  * tcp_rcv_state_process; 5.10 to 7.2), so an old note is never read and need not be deleted.
@@ -22,15 +24,7 @@
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
 
-struct segment {
-	__u32 seq;
-	__u32 ack;
-	__u32 flags;
-	__u32 segs_out; /* of the socket, as is the next */
-	__u32 last_ack_jiffies;
-};
-
-/* By address of the struct sock. */
+/* By address of the struct sock, where a program knows it by that only. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_SEGMENTS);
@@ -57,16 +51,30 @@ static __always_inline void name_segment(struct challenge *challenge, const stru
 	challenge->ack = segment->ack;
 }
 
-static __noinline void note_segment(struct sock *sk, struct sk_buff *skb)
+/* Which segment came last that may be challenged; NULL: none that was noted. */
+static __always_inline struct segment *find_segment(struct sock *sk)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	struct segment segment = {};
+	struct socket_record *record;
 	__u64 key = (__u64)sk;
 
-	read_segment(&segment, skb);
-	segment.segs_out = BPF_CORE_READ(tp, segs_out);
-	segment.last_ack_jiffies = BPF_CORE_READ(tp, last_oow_ack_time);
-	bpf_map_update_elem(&segments, &key, &segment, BPF_ANY);
+	if (config_by_address)
+		return bpf_map_lookup_elem(&segments, &key);
+	record = bpf_sk_storage_get(&socket_records, sk, NULL, 0);
+	return record && record->segment.is_noted ? &record->segment : NULL;
+}
+
+static __always_inline void keep_segment(struct sock *sk, const struct segment *segment)
+{
+	struct socket_record *record;
+	__u64 key = (__u64)sk;
+
+	if (config_by_address) {
+		bpf_map_update_elem(&segments, &key, segment, BPF_ANY);
+		return;
+	}
+	record = bpf_sk_storage_get(&socket_records, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (record)
+		record->segment = *segment;
 }
 
 static __always_inline bool before(__u32 left, __u32 right)
@@ -75,20 +83,32 @@ static __always_inline bool before(__u32 left, __u32 right)
 }
 
 /*
- * Runs for each segment that an established connection receives: hence plain loads, which a
- * tracepoint's arguments permit, in place of calls of a helper.
+ * Note a segment that may be challenged. Runs for each one that a connection receives: hence plain
+ * loads, which a program's arguments permit, in place of calls of a helper.
  */
-SEC("tp_btf/tcp_probe")
-int BPF_PROG(note_established, struct sock *sk, struct sk_buff *skb)
+static __always_inline void note_segment(struct sock *sk, struct sk_buff *skb)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct segment segment = {.is_noted = 1};
 	struct tcp_skb_cb *cb = tcp_cb(skb);
 
 	if (!tp)
-		return 0;
-	if (before(cb->ack_seq, tp->snd_una) || before(tp->snd_nxt, cb->ack_seq) ||
-		cb->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_RST))
-		note_segment(sk, skb);
+		return;
+	segment.flags = cb->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_RST);
+	segment.ack = cb->ack_seq;
+	if (!segment.flags && !before(segment.ack, tp->snd_una) &&
+		!before(tp->snd_nxt, segment.ack))
+		return;
+	segment.seq = cb->seq;
+	segment.segs_out = tp->segs_out;
+	segment.last_ack_jiffies = tp->last_oow_ack_time;
+	keep_segment(sk, &segment);
+}
+
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(note_established, struct sock *sk, struct sk_buff *skb)
+{
+	note_segment(sk, skb);
 	return 0;
 }
 

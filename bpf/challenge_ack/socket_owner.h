@@ -8,19 +8,12 @@
  */
 
 #include "getters.h"
+#include "socket_record.h"
 
-/* Chosen by backends whose programs know a socket by its address only (kprobes). */
-const volatile __u32 config_owner_by_address = 0;
+/* Chosen by backends of which a program knows a socket by its address only (kprobes). */
+const volatile __u32 config_by_address = 0;
 
 #define MAX_OWNERS 65536
-
-/* Gone with the socket; an accepted socket has its listener's until somebody accepts it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct process);
-} socket_owners SEC(".maps");
 
 /* By address of the struct sock; an entry is removed when the socket is destroyed. */
 struct {
@@ -37,13 +30,16 @@ static __always_inline void describe_current(struct process *process)
 	bpf_get_current_comm(process->comm, sizeof(process->comm));
 }
 
+/* NULL where nobody is known. */
 static __always_inline struct process *find_owner(struct sock *sk)
 {
+	struct socket_record *record;
 	__u64 key = (__u64)sk;
 
-	if (config_owner_by_address)
+	if (config_by_address)
 		return bpf_map_lookup_elem(&owners_by_address, &key);
-	return bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
+	record = bpf_sk_storage_get(&socket_records, sk, NULL, 0);
+	return record && record->opener.pid ? &record->opener : NULL;
 }
 
 /* `sk` belongs to the current process from now on. */
@@ -59,22 +55,23 @@ static __always_inline void remember_owner_by_address(struct sock *sk)
 /* As above; `sk` must be a pointer that the verifier knows for a socket. */
 static __always_inline void remember_owner(struct sock *sk)
 {
-	struct process *process;
+	struct socket_record *record;
 
-	if (config_owner_by_address) {
+	if (config_by_address) {
 		remember_owner_by_address(sk);
 		return;
 	}
-	process = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (process)
-		describe_current(process);
+	record = bpf_sk_storage_get(&socket_records, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	/* The connect probe has noted who makes an attempt that is under way. */
+	if (record && !record->attempt.is_open)
+		describe_current(&record->opener);
 }
 
 static __always_inline void forget_owner(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
-	if (config_owner_by_address)
+	if (config_by_address)
 		bpf_map_delete_elem(&owners_by_address, &key);
 }
 

@@ -2,17 +2,32 @@
 #ifndef TUPLEWATCH_CONNECT_EVENT_H
 #define TUPLEWATCH_CONNECT_EVENT_H
 
-/* The event of an attempt whose result is known. */
+/* An attempt whose result is known: counted, and told where somebody wants it. */
 #include "emit.h"
 #include "getters.h"
 #include "connect.h"
+#include "tally.h"
 #include "udp.h"
+#ifdef ATTEMPTS_IN_SOCKETS
+#include "attempts_in_sockets.h"
+#else
+#include "attempts_in_table.h"
+#endif
 
 #define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h */
 
+/* What an attempt came to; `error` is 0, a positive errno or ERROR_UNKNOWN. */
+struct result {
+	__s32 error;
+	__u32 inferred;	       /* enum inferred, or-ed */
+	bool socket_has_tuple; /* the socket still holds the local side of the attempt */
+};
+
 /* bind(addr, 0) picks a port at once, unless IP_BIND_ADDRESS_NO_PORT puts that off (ip(7)). */
-static __always_inline __u8 technique_of(const struct attempt *attempt, struct sock *sk)
+static __always_inline __u8 technique_of(const struct attempt *attempt)
 {
+	struct sock *sk = (struct sock *)attempt->sk;
+
 	if (!attempt->bound.port)
 		return attempt->bound_address ? TECHNIQUE_BIND_ADDRESS_NO_PORT : TECHNIQUE_PLAIN;
 	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK))
@@ -26,7 +41,9 @@ static __always_inline __u8 technique_of(const struct attempt *attempt, struct s
 static __always_inline void fill_conflict(
 	struct connect_event *event, const struct attempt *attempt)
 {
-	event->has_conflict = attempt->has_conflict;
+	if (!attempt->has_conflict)
+		return;
+	event->has_conflict = 1;
 	event->conflict_local = attempt->conflict_local;
 	event->conflict_cookie = attempt->conflict_cookie;
 	event->conflict_process = attempt->conflict_process;
@@ -44,13 +61,13 @@ static __always_inline void fill_endpoints(struct connect_event *event,
 		event->peer = attempt->peer;
 }
 
-static __always_inline void fill(struct connect_event *event, __u64 cookie,
-	const struct attempt *attempt, __s32 error, __u32 inferred, bool socket_has_tuple)
+static __always_inline void fill(struct connect_event *event, const struct attempt *attempt,
+	const struct result *result, const struct connect_kind *kind, __u64 now_ns)
 {
 	struct sock *sk = (struct sock *)attempt->sk;
 
 	__builtin_memset(event, 0, sizeof(*event));
-	event->head.time_ns = bpf_ktime_get_boot_ns();
+	event->head.time_ns = now_ns;
 	event->head.netns_cookie = attempt->netns_cookie;
 	event->head.netns_inum = BPF_CORE_READ(sock_net(sk), ns.inum);
 	event->head.cgroup_id = attempt->cgroup_id;
@@ -58,52 +75,88 @@ static __always_inline void fill(struct connect_event *event, __u64 cookie,
 	event->head.process = attempt->process;
 	label_event(&event->head, EVENT_TYPE_CONNECT);
 	event->head.attribution = ATTRIBUTION_CURRENT;
-	event->head.inferred = inferred;
-	event->socket_cookie = cookie;
-	event->duration_ns = event->head.time_ns - attempt->start_ns;
-	event->error = error;
+	event->head.inferred = result->inferred;
+	event->socket_cookie = sock_cookie(sk);
+	event->duration_ns = now_ns - attempt->start_ns;
+	event->error = result->error;
 	event->protocol = attempt->protocol;
 	event->family = attempt->family;
-	event->technique = technique_of(attempt, sk);
-	if (attempt->protocol == IPPROTO_TCP)
-		event->syn_retransmits = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans);
-	fill_endpoints(event, attempt, sk, socket_has_tuple);
+	event->technique = kind->technique;
+	fill_endpoints(event, attempt, sk, result->socket_has_tuple);
 	fill_conflict(event, attempt);
 }
 
-static __always_inline bool wanted(__s32 error)
+/* Loopback and data centres take less than a millisecond, a round of the earth 400. */
+#define SLOW_NS 500000000ULL
+
+/* What a finding or a person may want to know of one connect more than that it was. */
+static __always_inline bool is_notable(const struct attempt *attempt,
+	const struct connect_kind *kind, __u32 syn_retransmits, __u64 duration_ns)
 {
-	return config_connect_events == CONNECT_EVENTS_ALL ||
-	       (config_connect_events == CONNECT_EVENTS_FAILED && error);
+	return kind->error || syn_retransmits || attempt->has_conflict ||
+	       kind->technique == TECHNIQUE_BIND_BEFORE_CONNECT || duration_ns >= SLOW_NS;
 }
 
-/*
- * Report the attempt on socket `cookie`, unless somebody else has. `error` is 0, a positive errno
- * or ERROR_UNKNOWN, `inferred` bits of enum inferred. `socket_has_tuple`: the socket still holds
- * the local side of the attempt.
- */
-static __noinline void resolve(__u64 cookie, __s32 error, __u32 inferred, bool socket_has_tuple)
+static __always_inline bool is_wanted(__s32 error, bool notable)
 {
-	struct attempt *found = bpf_map_lookup_elem(&attempts, &cookie);
-	struct connect_event *event;
-	struct attempt attempt;
+	switch (connect_events) {
+	case CONNECT_EVENTS_ALL:
+		return true;
+	case CONNECT_EVENTS_FAILED:
+		return error;
+	case CONNECT_EVENTS_NOTABLE:
+		return notable;
+	}
+	return false;
+}
 
-	if (!found)
+static __always_inline void count_unwanted(void)
+{
+	struct counters *counters = this_cpu_counters();
+
+	if (!counters)
 		return;
-	attempt = *found;
-	if (bpf_map_delete_elem(&attempts, &cookie))
+	__sync_fetch_and_add(&counters->attempted, 1);
+	__sync_fetch_and_add(&counters->filtered, 1);
+}
+
+/* Count the attempt of socket `ref`, and report it, unless somebody else has. */
+static __noinline void resolve(socket_ref ref, __s32 error, __u32 inferred, bool socket_has_tuple)
+{
+	struct result result = {error, inferred, socket_has_tuple};
+	struct attempt *attempt, room;
+	struct connect_kind kind = {};
+	struct connect_event *event;
+	struct tcp_sock *tp;
+	__u32 syn_retransmits = 0;
+	__u64 now_ns, duration_ns;
+	bool notable;
+
+	attempt = take_attempt(ref, &room);
+	if (!attempt)
 		return;
-	if (!error)
-		remember_udp_source(&attempt);
-	if (!wanted(error)) {
-		count(attempted);
-		count(filtered);
+	now_ns = bpf_ktime_get_boot_ns();
+	duration_ns = now_ns - attempt->start_ns;
+	kind.error = error;
+	kind.protocol = attempt->protocol;
+	kind.technique = technique_of(attempt);
+	tp = (struct tcp_sock *)attempt->sk;
+	if (attempt->protocol == IPPROTO_TCP)
+		syn_retransmits = BPF_CORE_READ(tp, total_retrans);
+	else if (!error)
+		remember_udp_source(attempt);
+	tally_connect(&kind, duration_ns, syn_retransmits, attempt->has_conflict);
+	notable = is_notable(attempt, &kind, syn_retransmits, duration_ns);
+	if (!is_wanted(error, notable)) {
+		count_unwanted();
 		return;
 	}
-	event = reserve_event(sizeof(*event), error ? EVENT_CLASS_FAULT : EVENT_CLASS_OK);
+	event = reserve_event(
+		sizeof(*event), error ? EVENT_CLASS_FAULT : EVENT_CLASS_OK, attempt->cgroup_id);
 	if (!event)
 		return;
-	fill(event, cookie, &attempt, error, inferred, socket_has_tuple);
+	fill(event, attempt, &result, &kind, now_ns);
+	event->syn_retransmits = syn_retransmits;
 	submit_event(event);
 }
 

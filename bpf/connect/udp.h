@@ -7,6 +7,25 @@
 #include "connect.h"
 #include "getters.h"
 
+#define MAX_UDP_SOURCES 8192
+
+/*
+ * The local address that the route gave a UDP socket bound to a port only. The hook runs before
+ * the route is known, so the last one seen is where a conflicting socket is looked for.
+ */
+struct udp_source_key {
+	__u64 netns_cookie;
+	struct endpoint peer;
+	__u32 port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_UDP_SOURCES);
+	__type(key, struct udp_source_key);
+	__type(value, struct endpoint);
+} udp_sources SEC(".maps");
+
 static __always_inline struct udp_source_key udp_source_key(const struct attempt *attempt)
 {
 	struct udp_source_key key = {
@@ -51,26 +70,28 @@ static __always_inline struct bpf_sock *lookup_udp(
 
 /* The verifier forbids reading a looked-up socket by offset; through a map it is a plain address.
  */
-static __always_inline struct sock *plain_address(struct bpf_sock *sk, struct udp_owner *scratch)
+static __always_inline struct sock *plain_address(struct bpf_sock *sk, __u64 *scratch)
 {
-	*(volatile __u64 *)&scratch->other = (__u64)sk;
-	return (struct sock *)*(volatile __u64 *)&scratch->other;
+	*(volatile __u64 *)scratch = (__u64)sk;
+	return (struct sock *)*(volatile __u64 *)scratch;
 }
 
-static __always_inline void describe_conflict(struct bpf_sock *other, struct udp_owner *mine,
-	const struct endpoint *local, struct attempt *attempt)
+static __always_inline void describe_conflict(
+	struct bpf_sock *other, __u64 cookie, const struct endpoint *local, struct attempt *attempt)
 {
-	__u64 other_cookie = sock_cookie(plain_address(other, mine));
-	struct udp_owner *owner;
+	__u64 other_cookie = sock_cookie(plain_address(other, &attempt->conflict_cookie));
+	struct socket_record *record;
 
-	if (other->state != TCP_ESTABLISHED || other_cookie == mine->cookie)
+	if (other->state != TCP_ESTABLISHED || other_cookie == cookie)
 		return;
 	attempt->has_conflict = 1;
 	attempt->conflict_local = *local;
 	attempt->conflict_cookie = other_cookie;
-	owner = bpf_sk_storage_get(&udp_owners, other, NULL, 0);
-	if (owner)
-		attempt->conflict_process = owner->process;
+	record = bpf_sk_storage_get(&socket_records, other, NULL, 0);
+	if (record)
+		attempt->conflict_process = record->opener;
+	else
+		__builtin_memset(&attempt->conflict_process, 0, sizeof(attempt->conflict_process));
 }
 
 static __always_inline void find_udp_conflict(
@@ -78,17 +99,16 @@ static __always_inline void find_udp_conflict(
 {
 	struct udp_source_key key = udp_source_key(attempt);
 	struct endpoint local = attempt->bound;
+	struct socket_record *record;
 	struct endpoint *remembered;
-	struct udp_owner *mine;
 	struct bpf_sock *other;
 
 	if (attempt->protocol != IPPROTO_UDP || !attempt->bound.port)
 		return;
-	mine = bpf_sk_storage_get(&udp_owners, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!mine)
+	record = bpf_sk_storage_get(&socket_records, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!record)
 		return;
-	mine->cookie = cookie;
-	mine->process = attempt->process;
+	record->opener = attempt->process;
 	if (!attempt->bound_address) {
 		remembered = bpf_map_lookup_elem(&udp_sources, &key);
 		if (remembered)
@@ -96,7 +116,7 @@ static __always_inline void find_udp_conflict(
 	}
 	other = lookup_udp(ctx, &local, &attempt->peer);
 	if (other) {
-		describe_conflict(other, mine, &local, attempt);
+		describe_conflict(other, cookie, &local, attempt);
 		bpf_sk_release(other);
 	}
 }

@@ -4,6 +4,7 @@
 
 /* The fentry backend: needs the BTF of module nf_conntrack (5.11), and pins the module. */
 
+#include "socket_record.h"
 #include "table_full.h"
 
 SEC("fentry/nf_ct_resolve_clash")
@@ -50,21 +51,50 @@ int BPF_PROG(exit_alloc, struct net *net, const struct nf_conntrack_zone *zone,
 SEC("fentry/tcp_connect")
 int BPF_PROG(enter_tcp_connect, struct sock *sk)
 {
-	handle_tcp_connect(sk);
+	struct flow_key flow = {};
+	struct netns_ids netns;
+
+	load_tcp_key(&flow, sk);
+	load_netns_ids(&netns, sk);
+	note_sender(&flow, &netns);
 	return 0;
 }
 
+/* For a socket on a flow that it was seen to send on lately, no more than a look at its record. */
 SEC("fentry/udp_send_skb")
 int BPF_PROG(enter_udp_send, struct sk_buff *skb, struct flowi4 *flow)
 {
-	handle_udp_send_v4(skb, flow);
+	struct socket_record *record;
+	struct sock *sk = skb->sk;
+	struct flow_key key = {};
+	struct netns_ids netns;
+
+	if (!sk)
+		return 0;
+	load_udp_key_v4(&key, flow);
+	record = bpf_sk_storage_get(&socket_records, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (record && is_marked(&record->owner_noted, &key))
+		return 0;
+	load_netns_ids(&netns, sk);
+	note_sender(&key, &netns);
+	if (record)
+		set_mark(&record->owner_noted, &key);
 	return 0;
 }
 
+/* Without the record, for IPv6 may be a module: see socket_record.h. */
 SEC("fentry/udp_v6_send_skb")
 int BPF_PROG(enter_udp_send_v6, struct sk_buff *skb, struct flowi6 *flow)
 {
-	handle_udp_send_v6(skb, flow);
+	struct sock *sk = skb->sk;
+	struct flow_key key = {};
+	struct netns_ids netns;
+
+	if (!sk)
+		return 0;
+	load_udp_key_v6(&key, flow);
+	load_netns_ids(&netns, sk);
+	note_datagram(&key, &netns);
 	return 0;
 }
 

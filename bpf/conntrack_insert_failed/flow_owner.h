@@ -8,117 +8,118 @@
  * still tells.
  */
 
+#include "conntrack.h"
 #include "flow_key.h"
 
-#define MAX_FLOW_OWNERS 32768
-
-/* Two namespaces may have the same addresses, and send on the same tuple. */
-struct owner_key {
-	struct flow_key flow;
-	__u64 netns;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_FLOW_OWNERS);
-	__type(key, struct owner_key);
-	__type(value, struct flow_owner);
-} flow_owners SEC(".maps");
+#define MAX_FLOWS_SENT 32768
 
 /*
- * From which namespace a tuple is sent: what a reader in another one, which forwards the packet,
- * does not know. `other_ns`: when the last one before it sent the same tuple; 0: none did.
+ * Who sent a tuple last, and who did before in another namespace: two may have the same addresses,
+ * and a reader in a third, which forwards the packets, does not know which of them is meant.
  */
-struct flow_origin {
-	__u64 netns;
-	__u64 last_ns;
-	__u64 other_ns;
+struct flow_senders {
+	struct flow_owner last;
+	struct flow_owner other; /* time_ns 0: nobody */
+	__u64 last_netns;	 /* net_identity() */
+	__u64 other_netns;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_FLOW_OWNERS);
+	__uint(max_entries, MAX_FLOWS_SENT);
 	__type(key, struct flow_key);
-	__type(value, struct flow_origin);
-} flow_origins SEC(".maps");
+	__type(value, struct flow_senders);
+} flow_senders SEC(".maps");
 
 #define REFRESH_NS 1000000000ULL
 
 /* An entry of UDP lives for 120 s after its last packet (nf_conntrack_udp_timeout_stream). */
 #define UDP_ENTRY_NS 180000000000ULL
 
-static __noinline void note_flow_origin(const struct flow_key *flow, __u64 netns)
+static __noinline void note_sender(const struct flow_key *flow, const struct netns_ids *netns)
 {
-	struct flow_origin *known = bpf_map_lookup_elem(&flow_origins, flow);
-	struct flow_origin origin = {.netns = netns, .last_ns = bpf_ktime_get_boot_ns()};
+	struct flow_senders senders = {.last_netns = netns->identity}, *known;
 
-	if (known)
-		origin.other_ns = known->netns == netns ? known->other_ns : known->last_ns;
-	bpf_map_update_elem(&flow_origins, flow, &origin, BPF_ANY);
-}
-
-static __noinline void note_flow_owner(struct owner_key *key, struct sock *sk)
-{
-	struct flow_owner owner = {};
-
-	describe_sender(&owner, sk);
-	bpf_map_update_elem(&flow_owners, key, &owner, BPF_ANY);
-	note_flow_origin(&key->flow, key->netns);
+	describe_sender(&senders.last, netns);
+	/* Most tuples are new. */
+	if (!bpf_map_update_elem(&flow_senders, flow, &senders, BPF_NOEXIST))
+		return;
+	known = bpf_map_lookup_elem(&flow_senders, flow);
+	if (known && known->last_netns == netns->identity) {
+		describe_sender(&known->last, netns);
+		return;
+	}
+	if (known) {
+		copy_owner(&senders.other, &known->last);
+		senders.other_netns = known->last_netns;
+	}
+	bpf_map_update_elem(&flow_senders, flow, &senders, BPF_ANY);
 }
 
 /* Once for each connection. */
 static __always_inline void handle_tcp_connect(struct sock *sk)
 {
 	struct endpoint local = {}, peer = {};
-	struct owner_key key = {.flow.protocol = IPPROTO_TCP, .netns = net_identity(sock_net(sk))};
+	struct netns_ids netns;
+	struct flow_key flow = {.protocol = IPPROTO_TCP};
 
 	read_endpoints(&local, &peer, sk);
-	__builtin_memcpy(key.flow.src, local.address, sizeof(key.flow.src));
-	__builtin_memcpy(key.flow.dst, peer.address, sizeof(key.flow.dst));
-	key.flow.src_port = local.port;
-	key.flow.dst_port = peer.port;
-	note_flow_owner(&key, sk);
+	__builtin_memcpy(flow.src, local.address, sizeof(flow.src));
+	__builtin_memcpy(flow.dst, peer.address, sizeof(flow.dst));
+	flow.src_port = local.port;
+	flow.dst_port = peer.port;
+	read_netns_ids(&netns, sock_net(sk));
+	note_sender(&flow, &netns);
 }
 
 /*
  * Once for each datagram, so it writes only what is new, and once a second that the flow goes on: a
  * lookup is all that most of them cost.
  */
-static __always_inline void handle_udp_send(struct owner_key *key, struct sk_buff *skb)
+static __always_inline void note_datagram(
+	const struct flow_key *flow, const struct netns_ids *netns)
+{
+	struct flow_senders *known = bpf_map_lookup_elem(&flow_senders, flow);
+
+	if (known && known->last_netns == netns->identity &&
+		known->last.process.pid == bpf_get_current_pid_tgid() >> 32 &&
+		bpf_ktime_get_boot_ns() - known->last.time_ns < REFRESH_NS)
+		return;
+	note_sender(flow, netns);
+}
+
+static __always_inline void handle_udp_send(const struct flow_key *flow, struct sk_buff *skb)
 {
 	struct sock *sk = BPF_CORE_READ(skb, sk);
-	struct flow_owner *known;
+	struct netns_ids netns;
 
-	key->netns = net_identity(sock_net(sk));
-	known = bpf_map_lookup_elem(&flow_owners, key);
-	if (known && known->process.pid == bpf_get_current_pid_tgid() >> 32 &&
-		bpf_ktime_get_boot_ns() - known->time_ns < REFRESH_NS)
-		return;
-	note_flow_owner(key, sk);
+	read_netns_ids(&netns, sock_net(sk));
+	note_datagram(flow, &netns);
 }
 
 static __always_inline void handle_udp_send_v4(struct sk_buff *skb, struct flowi4 *flow)
 {
-	struct owner_key key = {};
+	struct flow_key key = {};
 
-	key_of_udp_v4(&key.flow, flow);
+	key_of_udp_v4(&key, flow);
 	handle_udp_send(&key, skb);
 }
 
 static __always_inline void handle_udp_send_v6(struct sk_buff *skb, struct flowi6 *flow)
 {
-	struct owner_key key = {};
+	struct flow_key key = {};
 
-	key_of_udp_v6(&key.flow, flow);
+	key_of_udp_v6(&key, flow);
 	handle_udp_send(&key, skb);
 }
 
 /* Whether entries of two namespaces may be there for the tuple; of TCP they may for days. */
-static __always_inline bool is_shared(const struct flow_origin *origin, __u32 protocol)
+static __always_inline bool is_shared(const struct flow_senders *senders, __u32 protocol)
 {
-	if (!origin->other_ns)
-		return false;
-	return protocol != IPPROTO_UDP || bpf_ktime_get_boot_ns() - origin->other_ns < UDP_ENTRY_NS;
+	__u64 other_ns = senders->other.time_ns;
+
+	return other_ns &&
+	       (protocol != IPPROTO_UDP || bpf_ktime_get_boot_ns() - other_ns < UDP_ENTRY_NS);
 }
 
 /*
@@ -128,21 +129,31 @@ static __always_inline bool is_shared(const struct flow_origin *origin, __u32 pr
 static __noinline void find_flow_owner(
 	struct flow_owner *owner, const struct tuple *original, __u32 protocol, struct net *net)
 {
-	struct owner_key key = {.netns = net_identity(net)};
-	struct flow_origin *origin;
-	struct flow_owner *known;
+	__u64 netns = net_identity(net);
+	struct flow_senders *known;
+	struct flow_key flow = {};
 
-	key_of_tuple(&key.flow, original, protocol);
-	known = bpf_map_lookup_elem(&flow_owners, &key);
-	if (!known) {
-		origin = bpf_map_lookup_elem(&flow_origins, &key.flow);
-		if (!origin || is_shared(origin, protocol))
-			return;
-		key.netns = origin->netns;
-		known = bpf_map_lookup_elem(&flow_owners, &key);
-	}
-	if (known)
-		*owner = *known;
+	key_of_tuple(&flow, original, protocol);
+	known = bpf_map_lookup_elem(&flow_senders, &flow);
+	if (!known)
+		return;
+	if (known->last_netns == netns)
+		copy_owner(owner, &known->last);
+	else if (known->other.time_ns && known->other_netns == netns)
+		copy_owner(owner, &known->other);
+	else if (!is_shared(known, protocol))
+		copy_owner(owner, &known->last);
+}
+
+/* In which cgroup the flow was sent that `original` begins; 0: not known. */
+static __noinline __u64 sender_cgroup_id(const struct nf_conntrack_tuple *original, struct net *net)
+{
+	struct flow_owner owner = {};
+	struct tuple tuple = {};
+
+	read_tuple(&tuple, original);
+	find_flow_owner(&owner, &tuple, BPF_CORE_READ(original, dst.protonum), net);
+	return owner.cgroup_id;
 }
 
 #endif

@@ -125,12 +125,17 @@ static __always_inline void describe_winner(
 			BPF_CORE_READ(winner, ct_net.net));
 }
 
+static __always_inline __u64 entry_cgroup_id(struct nf_conn *ct)
+{
+	return sender_cgroup_id(&ct->tuplehash[0].tuple, BPF_CORE_READ(ct, ct_net.net));
+}
+
 static __always_inline void report_drop(
 	struct sk_buff *skb, struct nf_conn *ct, __u8 cause, __u32 inferred, __u32 refusals)
 {
 	struct conntrack_insert_failed_event *event;
 
-	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT, entry_cgroup_id(ct));
 	if (!event)
 		return;
 	__builtin_memset(event, 0, sizeof(*event));
@@ -161,7 +166,7 @@ static __always_inline void report_clash(
 {
 	struct conntrack_insert_failed_event *event;
 
-	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT, described->head.cgroup_id);
 	if (!event)
 		return;
 	*event = *described;
@@ -216,7 +221,7 @@ static __noinline void handle_accepted(struct sk_buff *skb)
 
 	if (now_ns >= retries_until_ns || !ct || !take_refusals(ct, now_ns, &refused))
 		return;
-	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT, entry_cgroup_id(ct));
 	if (!event)
 		return;
 	__builtin_memset(event, 0, sizeof(*event));

@@ -56,7 +56,8 @@ static __always_inline void report_no_entry(const struct allocation *allocation,
 	__u32 refusals = note_refused_allocation(allocation);
 	struct conntrack_insert_failed_event *event;
 
-	event = reserve_event(sizeof(*event), EVENT_CLASS_FAULT);
+	event = reserve_event(
+		sizeof(*event), EVENT_CLASS_FAULT, sender_cgroup_id(original, allocation->net));
 	if (!event)
 		return;
 	__builtin_memset(event, 0, sizeof(*event));

@@ -6,6 +6,7 @@
 
 #include "events.h"
 #include "kernel.h"
+#include "rate.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -22,19 +23,6 @@ struct {
 /* enum backend: of the programs that are attached. Set before load. */
 const volatile __u8 config_backend = 0;
 
-/* Time one event costs at the configured rate, 0 for no limit. Set before load. */
-const volatile __u64 config_event_interval_ns = 0;
-
-/* A failure must not be starved by a flood of successes: each class has its own bucket. */
-enum event_class {
-	EVENT_CLASS_FAULT = 0,
-	EVENT_CLASS_OK = 1,
-};
-
-#define BURST_NS 1000000000ULL
-
-__u64 bucket_empty_at_ns[2] = {};
-
 static __always_inline struct counters *this_cpu_counters(void)
 {
 	__u32 zero = 0;
@@ -49,42 +37,32 @@ static __always_inline struct counters *this_cpu_counters(void)
 			__sync_fetch_and_add(&counters_->field, 1);                                \
 	} while (0)
 
-/*
- * Token bucket as a virtual scheduling time (GCRA): one second of events may come at once, then
- * one per interval. Two CPUs may race on the time and let an event too many through; what is
- * refused is counted exactly.
- */
-static __always_inline bool within_rate(enum event_class class)
-{
-	__u64 empty_at_ns, now_ns;
-
-	if (!config_event_interval_ns)
-		return true;
-	now_ns = bpf_ktime_get_ns();
-	empty_at_ns = bucket_empty_at_ns[class];
-	if (empty_at_ns < now_ns)
-		empty_at_ns = now_ns;
-	if (empty_at_ns - now_ns >= BURST_NS)
-		return false;
-	bucket_empty_at_ns[class] = empty_at_ns + config_event_interval_ns;
-	return true;
-}
-
 static __always_inline void label_event(struct event_head *head, enum event_type type)
 {
 	head->type = type;
 	head->backend = config_backend;
 }
 
-/* Reserve a record of `size` bytes, or count why there is none. */
-static __always_inline void *reserve_event(__u64 size, enum event_class class)
+static __always_inline void count_rate_limited(enum event_class class)
+{
+	struct counters *counters = this_cpu_counters();
+
+	if (!counters)
+		return;
+	__sync_fetch_and_add(&counters->filtered, 1);
+	__sync_fetch_and_add(&counters->rate_limited, 1);
+	if (class == EVENT_CLASS_OK)
+		__sync_fetch_and_add(&counters->rate_limited_ordinary, 1);
+}
+
+/* Reserve a record of `size` bytes for an event of this cgroup, or count why there is none. */
+static __always_inline void *reserve_event(__u64 size, enum event_class class, __u64 cgroup_id)
 {
 	void *event;
 
 	count(attempted);
-	if (!within_rate(class)) {
-		count(filtered);
-		count(rate_limited);
+	if (!within_rate(class, cgroup_id)) {
+		count_rate_limited(class);
 		return NULL;
 	}
 	event = bpf_ringbuf_reserve(&events, size, 0);

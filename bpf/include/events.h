@@ -24,6 +24,8 @@ struct counters {
 	__u64 filtered;
 	/* Of the filtered ones, those above config_event_interval_ns; the others nobody wants. */
 	__u64 rate_limited;
+	/* Of these, what is no fault. */
+	__u64 rate_limited_ordinary;
 };
 
 enum event_type {
@@ -112,11 +114,32 @@ enum return_source {
 	RETURN_SOURCE_FEXIT = 2,
 };
 
-/* Which connects become events: config_connect_events. */
+/* Which connects become events: connect_events. All are in the tally. */
 enum connect_events {
 	CONNECT_EVENTS_ALL = 0,
 	CONNECT_EVENTS_FAILED = 1,
 	CONNECT_EVENTS_NONE = 2,
+	CONNECT_EVENTS_NOTABLE = 3, /* all but those that went as they should */
+};
+
+enum connect_buckets {
+	CONNECT_BUCKETS = 14, /* bounds of durations: config_duration_bounds_ns */
+};
+
+/* Connects of one kind: what the tally is kept by. */
+struct connect_kind {
+	__s32 error; /* as in the event */
+	__u16 protocol;
+	__u8 technique;
+	__u8 pad;
+};
+
+/* What came of the connects of one kind, on one CPU. */
+struct connect_tally {
+	__u64 duration_ns;
+	__u64 syn_retransmits;
+	__u64 conflicts;
+	__u64 buckets[CONNECT_BUCKETS + 1]; /* of durations up to each bound, and above */
 };
 
 struct connect_event {

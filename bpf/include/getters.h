@@ -46,6 +46,32 @@ static __always_inline __u64 net_identity(struct net *net)
 	return cookie ? cookie : BPF_CORE_READ(net, ns.inum);
 }
 
+/* A network namespace, as records and keys have it. */
+struct netns_ids {
+	__u64 cookie;
+	__u64 identity; /* net_identity() */
+	__u64 inum;
+};
+
+static __always_inline void read_netns_ids(struct netns_ids *ids, struct net *net)
+{
+	ids->cookie = net_cookie(net);
+	ids->inum = BPF_CORE_READ(net, ns.inum);
+	ids->identity = ids->cookie ? ids->cookie : ids->inum;
+}
+
+/* The same by plain loads, for programs that are given the socket as such. */
+static __always_inline void load_netns_ids(struct netns_ids *ids, struct sock *sk)
+{
+	struct net *net = sk->__sk_common.skc_net.net;
+
+	ids->cookie = bpf_core_field_exists(net->net_cookie)
+			      ? net->net_cookie
+			      : ((struct net___atomic_cookie *)net)->net_cookie.counter;
+	ids->inum = net->ns.inum;
+	ids->identity = ids->cookie ? ids->cookie : ids->inum;
+}
+
 static __always_inline void read_netns(struct event_head *head, struct net *net)
 {
 	head->netns_cookie = net_cookie(net);
@@ -67,19 +93,32 @@ static __always_inline void read_current(struct event_head *head)
 	head->attribution = ATTRIBUTION_CURRENT;
 }
 
-/* The current process as the one that sends on `sk`. */
-static __always_inline void describe_sender(struct flow_owner *owner, struct sock *sk)
+/*
+ * The current process as one that sends in this namespace. While it is written there is no time in
+ * it, by which readers on other CPUs know: see copy_owner().
+ */
+static __always_inline void describe_sender(struct flow_owner *owner, const struct netns_ids *ids)
 {
-	struct net *net = sock_net(sk);
 	__u64 id = bpf_get_current_pid_tgid();
 
-	owner->time_ns = bpf_ktime_get_boot_ns();
-	owner->netns_cookie = net_cookie(net);
-	owner->netns_inum = BPF_CORE_READ(net, ns.inum);
+	*(volatile __u64 *)&owner->time_ns = 0;
+	owner->netns_cookie = ids->cookie;
+	owner->netns_inum = ids->inum;
 	owner->cgroup_id = bpf_get_current_cgroup_id();
 	owner->process.pid = id >> 32;
 	owner->process.uid = (__u32)bpf_get_current_uid_gid();
 	bpf_get_current_comm(owner->process.comm, sizeof(owner->process.comm));
+	*(volatile __u64 *)&owner->time_ns = bpf_ktime_get_boot_ns();
+}
+
+/* Leaves `to` zero where the other is being written. */
+static __always_inline void copy_owner(struct flow_owner *to, const struct flow_owner *from)
+{
+	__u64 time_ns = *(const volatile __u64 *)&from->time_ns;
+
+	*to = *from;
+	if (!time_ns || *(const volatile __u64 *)&from->time_ns != time_ns)
+		__builtin_memset(to, 0, sizeof(*to));
 }
 
 /* Id of the cgroup that a full socket was made in, 0 where the kernel kept none. */

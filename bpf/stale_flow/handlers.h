@@ -26,7 +26,8 @@ static __noinline void report(const struct candidate *candidate)
 	struct stale_flow_reuse_event *event;
 
 	/* Without NAT it does no harm: such events must not take the place of those that do. */
-	event = reserve_event(sizeof(*event), nat ? EVENT_CLASS_FAULT : EVENT_CLASS_OK);
+	event = reserve_event(sizeof(*event), nat ? EVENT_CLASS_FAULT : EVENT_CLASS_OK,
+		bpf_get_current_cgroup_id());
 	if (!event)
 		return;
 	__builtin_memset(event, 0, sizeof(*event));
@@ -113,46 +114,31 @@ static __always_inline void handle_sent(void)
 	bpf_map_delete_elem(&candidates, &thread);
 }
 
-static __noinline void begin_flow(const struct sent_key *key, struct sock *sk, __u64 socket)
+static __noinline void begin_flow(
+	const struct sent_key *key, struct sock *sk, __u64 socket, const struct netns_ids *netns)
 {
 	struct sent_flow flow = {};
 
-	describe(&flow.sender, sk, socket);
+	describe(&flow.sender, sk, socket, netns);
 	bpf_map_update_elem(&sent_flows, key, &flow, BPF_ANY);
 }
 
-/* Runs for each datagram: all but the first of a socket cost this one lookup. */
-static __always_inline void handle_send(struct sent_key *key, struct sock *sk)
+/* Of datagrams that a socket goes on to send, this one lookup is all that they cost. */
+static __always_inline void handle_send(
+	struct sent_key *key, struct sock *sk, __u64 socket, const struct netns_ids *netns)
 {
-	__u64 socket = socket_identity(sk);
 	struct sent_flow *flow;
 
-	key->netns = net_identity(sock_net(sk));
+	key->netns = netns->identity;
 	flow = bpf_map_lookup_elem(&sent_flows, key);
 	if (!flow) {
-		begin_flow(key, sk, socket);
+		begin_flow(key, sk, socket, netns);
 		return;
 	}
 	if (flow->sender.socket == socket)
 		return;
 	handle_other_sender(flow, key, sk, socket);
-	describe(&flow->sender, sk, socket);
-}
-
-static __always_inline void handle_send_v4(struct sock *sk, struct flowi4 *flow)
-{
-	struct sent_key key = {};
-
-	key_of_udp_v4(&key.flow, flow);
-	handle_send(&key, sk);
-}
-
-static __always_inline void handle_send_v6(struct sock *sk, struct flowi6 *flow)
-{
-	struct sent_key key = {};
-
-	key_of_udp_v6(&key.flow, flow);
-	handle_send(&key, sk);
+	describe(&flow->sender, sk, socket, netns);
 }
 
 /* What is forwarded has no socket here. */

@@ -17,13 +17,24 @@ int give_cookie(struct bpf_sock *sk)
 	return 1;
 }
 
+static __always_inline void send_at(struct sent_key *key, struct sock *sk)
+{
+	struct netns_ids netns;
+
+	read_netns_ids(&netns, sock_net(sk));
+	handle_send(key, sk, socket_identity(sk), &netns);
+}
+
 SEC("kprobe")
 int BPF_KPROBE(kprobe_udp_send, struct sk_buff *skb, struct flowi4 *flow)
 {
 	struct sock *sk = BPF_CORE_READ(skb, sk);
+	struct sent_key key = {};
 
-	if (sk)
-		handle_send_v4(sk, flow);
+	if (!sk)
+		return 0;
+	key_of_udp_v4(&key.flow, flow);
+	send_at(&key, sk);
 	return 0;
 }
 
@@ -31,9 +42,12 @@ SEC("kprobe")
 int BPF_KPROBE(kprobe_udp_send_v6, struct sk_buff *skb, struct flowi6 *flow)
 {
 	struct sock *sk = BPF_CORE_READ(skb, sk);
+	struct sent_key key = {};
 
-	if (sk)
-		handle_send_v6(sk, flow);
+	if (!sk)
+		return 0;
+	key_of_udp_v6(&key.flow, flow);
+	send_at(&key, sk);
 	return 0;
 }
 

@@ -82,9 +82,10 @@ static __always_inline __u64 socket_identity(struct sock *sk)
 	return cookie ? cookie : (__u64)sk;
 }
 
-static __always_inline void describe(struct sender *sender, struct sock *sk, __u64 socket)
+static __always_inline void describe(
+	struct sender *sender, struct sock *sk, __u64 socket, const struct netns_ids *netns)
 {
-	describe_sender(&sender->owner, sk);
+	describe_sender(&sender->owner, netns);
 	sender->socket = socket;
 	sender->sk = (__u64)sk;
 }

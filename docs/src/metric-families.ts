@@ -70,6 +70,7 @@ function watchNothing(context: DaemonContext): RemoteWatch {
     state: () => STATE,
     kernel: () => KERNEL,
     sampler,
+    onOrdinary: () => {},
     onAlive: () => {},
   });
   const life = new Life(memoryFile("metrics"), PROBES.length);
@@ -86,7 +87,7 @@ function watchNothing(context: DaemonContext): RemoteWatch {
   return watch;
 }
 
-const KERNEL: KernelAnswer = { programs: [], conntrack: undefined };
+const KERNEL: KernelAnswer = { programs: [], connects: [], conntrack: undefined };
 
 const STATE: StateAnswer = {
   isAttached: true,

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { BpfError, Btf, checkLayout, type Link, type LoadedObject, OpenObject } from "libbpf-ts";
 import { backendNames, countersLayout } from "../events/events.gen.ts";
-import type { Backend, Kprobe, Probe } from "../probes/probe.ts";
+import type { Backend, Globals, Kprobe, Probe } from "../probes/probe.ts";
 import { moduleInstanceId } from "./modules.ts";
 import { objectPath } from "./objects.ts";
 import type { ProbeMaps } from "./probe-maps.ts";
+import type { SharedMaps } from "./shared-maps.ts";
 import { findSymbol, readSymbols } from "./symbols.ts";
 
 /** A backend that was not taken, and the reason. */
@@ -17,12 +18,17 @@ export interface AttachSettings {
   /** Open file descriptor of the cgroup2 directory that connects are watched in. */
   readonly cgroupFd: number | undefined;
   /** Used in place of those that the object would make. */
-  readonly maps: Pick<ProbeMaps, "counters" | "events">;
+  readonly maps: Pick<ProbeMaps, "all">;
+  /** Used by other probes, too. */
+  readonly shared: SharedMaps;
   /** Where the compiled programs are; by default beside the compiled sources. */
   readonly bpfDir?: string | undefined;
-  /** Constants (`config_*`) of the object, for all backends. */
-  readonly globals: Readonly<Record<string, number>>;
+  /** Variables of the object, for all backends. */
+  readonly globals: Globals;
 }
+
+const INTERRUPTED = ["EAGAIN", "EINTR"];
+const MAX_LOAD_TRIES = 5;
 
 /** As records have them. */
 const BACKEND_NUMBERS: ReadonlyMap<string, number> = new Map(
@@ -128,21 +134,50 @@ function programNames(backend: Backend): Set<string> {
   return new Set([...programs, ...calledPrograms, ...cgroupPrograms, ...probing]);
 }
 
+/** By the first of its objects that this kernel loads. @throws BpfError: that of the last. */
 function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): LoadedObject {
-  const path = objectPath(probe.name, settings.bpfDir);
+  const [first = probe.name, ...others] = backend.objects ?? [probe.name];
+  try {
+    return persistently(() => loadObject(first, probe, backend, settings));
+  } catch (error) {
+    if (others.length === 0 || !(error instanceof BpfError)) throw error;
+    return loadBackend(probe, { ...backend, objects: others }, settings);
+  }
+}
+
+/** What the kernel was interrupted in says nothing of what it permits. */
+function persistently<T>(load: () => T): T {
+  for (let tries = 1; ; tries++) {
+    try {
+      return load();
+    } catch (error) {
+      const isInterrupted = error instanceof BpfError && INTERRUPTED.includes(error.code);
+      if (!isInterrupted || tries === MAX_LOAD_TRIES) throw error;
+    }
+  }
+}
+
+function loadObject(
+  name: string,
+  probe: Probe,
+  backend: Backend,
+  settings: AttachSettings,
+): LoadedObject {
+  const path = objectPath(name, settings.bpfDir);
   const opened = OpenObject.openFile(path);
   const wanted = programNames(backend);
   try {
-    for (const [name, program] of opened.programs) program.autoload = wanted.has(name);
-    for (const name of ["events", "counters"] as const) {
-      opened.map(name).reuse(settings.maps[name]);
-    }
+    for (const [program, one] of opened.programs) one.autoload = wanted.has(program);
+    for (const [map, made] of settings.maps.all) opened.map(map).reuse(made);
+    settings.shared.lend(opened);
     const globals = {
       ...settings.globals,
       ...backend.globals,
       config_backend: BACKEND_NUMBERS.get(backend.name) ?? 0,
     };
-    for (const [name, value] of Object.entries(globals)) opened.setGlobal(name, BigInt(value));
+    for (const [variable, value] of Object.entries(globals)) {
+      opened.setGlobal(variable, typeof value === "number" ? BigInt(value) : value);
+    }
     const btf = Btf.fromObject(readFileSync(path), path);
     for (const { layout } of probe.recordTypes) checkLayout(layout, btf);
     checkLayout(countersLayout, btf);
@@ -150,7 +185,14 @@ function loadBackend(probe: Probe, backend: Backend, settings: AttachSettings): 
     opened.close();
     throw error;
   }
-  return opened.load();
+  const loaded = opened.load();
+  try {
+    settings.shared.keep(loaded);
+    return loaded;
+  } catch (error) {
+    loaded.close();
+    throw error;
+  }
 }
 
 function start(

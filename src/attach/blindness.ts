@@ -42,9 +42,13 @@ export function notAttached(rejected: readonly RejectedBackend[]): Blindness {
   return { cause: "not_attached", reason: reasons.join("; ") || "no backend is wanted" };
 }
 
-/** Another process with the rights may end what hangs on a cgroup, or switch kprobes off. */
+/**
+ * Another process with the rights may end what hangs on a cgroup, or switch kprobes off; links of
+ * tracing have neither a detach nor an update (bpf_tracing_link_lops, 5.10 to 7.2).
+ */
 function detachment({ links, object, backend }: AttachedProbe): Blindness | undefined {
   for (const link of links) {
+    if (!backend.cgroupPrograms?.includes(link.name)) continue;
     const info = link.info();
     if (info === undefined) continue;
     if (!info.attached) return detached(`another process has detached ${link.name}`);

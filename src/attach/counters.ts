@@ -10,6 +10,7 @@ export const NO_EVENTS: KernelCounters = {
   lost: 0,
   filtered: 0,
   rateLimited: 0,
+  rateLimitedOrdinary: 0,
 };
 
 /** Sums the per-CPU counters. Never resets them: what came in between would be lost. */

@@ -1,5 +1,6 @@
 import { BpfMap, MapType, pageBytes } from "libbpf-ts";
 import { countersLayout } from "../events/events.gen.ts";
+import type { KeptMap } from "../probes/probe.ts";
 
 /**
  * What a probe's programs share with the daemon, whichever backend they belong to: made once and
@@ -9,28 +10,40 @@ import { countersLayout } from "../events/events.gen.ts";
 export class ProbeMaps {
   readonly events: BpfMap;
   readonly counters: BpfMap;
+  /** By name. */
+  readonly all: ReadonlyMap<string, BpfMap>;
 
-  private constructor(events: BpfMap, counters: BpfMap) {
+  private constructor(events: BpfMap, counters: BpfMap, others: readonly BpfMap[]) {
     this.events = events;
     this.counters = counters;
+    this.all = new Map([events, counters, ...others].map((map) => [map.name, map]));
   }
 
   /** @throws BpfError */
-  static create(ringBytes: number): ProbeMaps {
+  static create(ringBytes: number, others: readonly KeptMap[] = []): ProbeMaps {
     const maxEntries = Math.max(ringBytes, pageBytes());
-    const events = BpfMap.create({ type: MapType.RINGBUF, name: "events", maxEntries });
+    const made: BpfMap[] = [];
+    const keep = (map: BpfMap) => {
+      made.push(map);
+      return map;
+    };
     try {
-      return new ProbeMaps(events, createCounters());
+      const events = keep(BpfMap.create({ type: MapType.RINGBUF, name: "events", maxEntries }));
+      const counters = keep(createCounters());
+      return new ProbeMaps(
+        events,
+        counters,
+        others.map((spec) => keep(BpfMap.create(spec))),
+      );
     } catch (error) {
-      events.close();
+      for (const map of made) map.close();
       throw error;
     }
   }
 
   /** The kernel frees them with their last program. */
   close(): void {
-    this.events.close();
-    this.counters.close();
+    for (const map of this.all.values()) map.close();
   }
 }
 

@@ -34,6 +34,8 @@ export class ProbeRun {
   #whileAttached: WhileAttached | undefined;
   #moduleInstance: number | undefined;
   #rejected: readonly RejectedBackend[] = [];
+  /** Variables of the programs that were changed since the start. */
+  #changed: Readonly<Record<string, number>> = {};
 
   constructor(probe: Probe, options: ProbeRunOptions) {
     this.probe = probe;
@@ -77,6 +79,17 @@ export class ProbeRun {
     return this.#maps === undefined ? NO_EVENTS : readCounters(this.#maps.counters);
   }
 
+  /** One of the probe's own maps; undefined where none could be made. */
+  map(name: string): BpfMap | undefined {
+    return this.#maps?.all.get(name);
+  }
+
+  /** Sets a variable of the programs, whichever are or will be attached. */
+  setVariable(name: string, value: number): void {
+    this.#changed = { ...this.#changed, [name]: value };
+    this.#current?.object.setGlobal(name, BigInt(value));
+  }
+
   /** Whether the module has come, gone or been exchanged since a backend was chosen. Cheap. */
   modulesChanged(): boolean {
     if (this.#module === undefined || this.#maps === undefined) return false;
@@ -112,7 +125,7 @@ export class ProbeRun {
     const { backends, ringBytes } = this.#options;
     if (backends.length === 0) return undefined;
     try {
-      return ProbeMaps.create(ringBytes);
+      return ProbeMaps.create(ringBytes, this.probe.maps);
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
       const reason = error.message;
@@ -155,7 +168,8 @@ export class ProbeRun {
     const maps = this.#maps;
     if (maps === undefined) return "none";
     let loaded = false;
-    const found = attachProbe(this.probe, backends, { ...settings, maps }, () => {
+    const globals = { ...settings.globals, ...this.#changed };
+    const found = attachProbe(this.probe, backends, { ...settings, globals, maps }, () => {
       loaded = true;
       beforeAttach?.();
     });

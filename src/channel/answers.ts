@@ -8,6 +8,7 @@ import type { Privileges } from "../http/openapi/status.schema.ts";
 import type { ProgramRuns } from "../intake/program-metrics.ts";
 import type { ConntrackStats } from "../kernel/conntrack-stats.ts";
 import type { PortScan } from "../ports/sampler.ts";
+import type { ConnectTally } from "../probes/connect_tally.ts";
 
 /** Descriptors of the serving process. The second is for questions whose answer it waits for. */
 export const CHANNEL_FD = 3;
@@ -42,6 +43,7 @@ export interface StateAnswer {
 /** Answer to `kernel`. */
 export interface KernelAnswer {
   readonly programs: readonly ProgramRuns[];
+  readonly connects: readonly ConnectTally[];
   /** Undefined while conntrack is not loaded, or where it cannot be read. */
   readonly conntrack: ConntrackStats | undefined;
 }

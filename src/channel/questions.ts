@@ -24,8 +24,10 @@ export const QUESTION_KINDS = [
   "confirm",
   /** Ways into a network namespace. */
   "place",
-  /** Run times of the programs, and conntrack's counters. */
+  /** What the kernel has counted: run times of the programs, connects, and conntrack's counters. */
   "kernel",
+  /** Whether connects that went as they should are to be events: `inum` is 1 or 0. */
+  "ordinary",
 ] as const;
 
 export type QuestionKind = (typeof QUESTION_KINDS)[number];

@@ -2,6 +2,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { release } from "node:os";
 import { BpfError, libbpfVersion } from "libbpf-ts";
 import { ProbeRun } from "../attach/probe-run.ts";
+import { SharedMaps } from "../attach/shared-maps.ts";
 import { findCgroup2Mount } from "../kernel/cgroup2.ts";
 import type { Backend, Probe } from "../probes/probe.ts";
 import { PROBES } from "../probes/probes.ts";
@@ -53,9 +54,10 @@ function refusalOf(
   backend: Backend,
   cgroupFd: number | undefined,
 ): string | undefined {
+  const shared = new SharedMaps();
   const run = new ProbeRun(probe, {
     backends: [backend],
-    settings: { cgroupFd, globals: {} },
+    settings: { cgroupFd, shared, globals: {} },
     ringBytes: RING_BYTES,
     onError: () => {},
   });
@@ -64,6 +66,7 @@ function refusalOf(
     return run.attached === undefined ? (run.rejected[0]?.reason ?? "unknown") : undefined;
   } finally {
     run.close();
+    shared.close();
   }
 }
 

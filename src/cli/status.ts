@@ -17,13 +17,17 @@ export async function status({ target, json }: StatusOptions): Promise<void> {
 }
 
 function asText(body: Status, paint: Paint): string {
-  const { journal, kernel, ready, stream_clients: clients } = body;
+  const { journal, kernel, ready, stream_clients: clients, connect_events: connects } = body;
   const state = ready.ok ? paint("green", "ready") : paint("red", `not ready: ${ready.reason}`);
   const lines = [
     `tuplewatch ${body.version}, up ${body.uptime_seconds} s, ${state}`,
     `journal: ${journal.events} events, seq ${journal.oldest_seq} to ${journal.next_seq - 1}; ` +
       `${clients} stream${clients === 1 ? "" : "s"}`,
   ];
+  if (connects.ordinary === "counted") {
+    const setting = `--connect-events ${connects.setting}`;
+    lines.push(`connects that went as they should are counted, not events (${setting})`);
+  }
   for (const { probe, reason } of ready.blind ?? []) {
     lines.push(paint("yellow", printable(`${probe} is blind: ${reason}`)));
   }

@@ -27,7 +27,7 @@ export async function tail(options: TailOptions): Promise<void> {
   const api = new Api(options.target);
   const paint = painter(wantsColour(process.stdout, process.env));
   const place = { since: options.since, left: options.limit };
-  await tellBlind(api);
+  await tellUnseen(api, options);
   await stream(api, options, place, paint);
   while (options.follow && place.left !== 0) {
     process.stderr.write("tuplewatch: the stream has ended; connecting again\n");
@@ -35,9 +35,19 @@ export async function tail(options: TailOptions): Promise<void> {
   }
 }
 
-/** Later ones tell of themselves by a `gap`; what is not attached is for `status` to tell. */
-async function tellBlind(api: Api): Promise<void> {
-  const { ready } = await api.getJson<Status>("/status");
+/**
+ * What will not be among the events. Probes that become blind later tell of themselves by a `gap`;
+ * what is not attached is for `status` to tell.
+ */
+async function tellUnseen(api: Api, { follow }: TailOptions): Promise<void> {
+  const { ready, connect_events: connects } = await api.getJson<Status>("/status");
+  if (connects.ordinary === "counted") {
+    const until = follow && connects.setting === "auto" ? ", until now" : "";
+    const setting = `--connect-events ${connects.setting}`;
+    process.stderr.write(
+      `tuplewatch: connects that went as they should are counted, not events${until} (${setting})\n`,
+    );
+  }
   for (const { probe, cause, reason } of ready.blind ?? []) {
     if (cause === "not_attached") continue;
     process.stderr.write(`tuplewatch: ${probe} is blind: ${printable(reason)}\n`);

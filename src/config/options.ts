@@ -75,9 +75,10 @@ export const OPTIONS = {
     "How to hook the kernel (auto takes the best that it permits)",
   ),
   connectEvents: option(
-    choice(["all", "failed", "none"]),
-    "all",
-    "Which connect() calls become events",
+    choice(["auto", "all", "failed", "none"]),
+    "auto",
+    "Which connect() calls become events; all are counted (auto: while nobody streams them, not " +
+      "those that went as they should)",
   ),
   maxEventsPerSecond: option(
     integer(0, 100_000_000),

@@ -78,6 +78,8 @@ export interface DaemonOptions {
   readonly listeners: readonly OpenListener[];
   readonly sources: KernelSources;
   readonly started: Started;
+  /** Whether streams want connects that went as they should; resolves when they will be events. */
+  readonly wantOrdinary?: (wanted: boolean) => Promise<void>;
   /** Of the journal. */
   readonly firstSeq?: number;
   readonly onAppend?: () => void;
@@ -121,6 +123,7 @@ export async function startDaemon(
     maxClients: config.maxClients,
     onStreamed: (isStreamed) => kernel?.setStreamed?.(isStreamed),
     portReport: sources.portReport,
+    wantOrdinary: options.wantOrdinary,
     findings: () => findings.findings(),
     ready: () => readiness(state, kernel),
     status: async () => ({
@@ -136,6 +139,10 @@ export async function startDaemon(
         refused: findings.refused,
       },
       stream_clients: server.hub.size,
+      connect_events: {
+        setting: config.connectEvents,
+        ordinary: ordinaryAre(config.connectEvents, server.ordinary.wanted),
+      },
       privileges: kernel?.privileges?.() ?? null,
       kernel: (await kernel?.status()) ?? null,
     }),
@@ -160,6 +167,13 @@ export async function startDaemon(
   const also = others.length > 0 && { others };
   logger.info({ address, ...also, version, ...kernel?.privileges?.() }, "serving");
   return { address, journal, findings, stop };
+}
+
+function ordinaryAre(
+  setting: DaemonConfig["connectEvents"],
+  wanted: boolean,
+): "events" | "counted" {
+  return setting === "all" || (setting === "auto" && wanted) ? "events" : "counted";
 }
 
 function createFindings(

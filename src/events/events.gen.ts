@@ -57,6 +57,12 @@ export const connectEventsNames = {
   0: "all",
   1: "failed",
   2: "none",
+  3: "notable",
+} as const;
+
+/** enum connect_buckets. */
+export const connectBucketsNames = {
+  14: "connect_buckets",
 } as const;
 
 /** enum trigger. */
@@ -113,13 +119,14 @@ export const natNames = {
   3: "both",
 } as const;
 
-/** counters, 40 bytes. */
+/** counters, 48 bytes. */
 export interface Counters {
   readonly attempted: bigint;
   readonly emitted: bigint;
   readonly lost: bigint;
   readonly filtered: bigint;
   readonly rateLimited: bigint;
+  readonly rateLimitedOrdinary: bigint;
 }
 
 export function decodeCounters(views: RecordViews, at: number): Counters {
@@ -129,18 +136,20 @@ export function decodeCounters(views: RecordViews, at: number): Counters {
     lost: views.u64[(at + 16) >> 3] as bigint,
     filtered: views.u64[(at + 24) >> 3] as bigint,
     rateLimited: views.u64[(at + 32) >> 3] as bigint,
+    rateLimitedOrdinary: views.u64[(at + 40) >> 3] as bigint,
   };
 }
 
 export const countersLayout: StructLayout = {
   name: "counters",
-  size: 40,
+  size: 48,
   fields: [
     { name: "attempted", offset: 0, size: 8, kind: "u64" },
     { name: "emitted", offset: 8, size: 8, kind: "u64" },
     { name: "lost", offset: 16, size: 8, kind: "u64" },
     { name: "filtered", offset: 24, size: 8, kind: "u64" },
     { name: "rate_limited", offset: 32, size: 8, kind: "u64" },
+    { name: "rate_limited_ordinary", offset: 40, size: 8, kind: "u64" },
   ],
 };
 
@@ -163,6 +172,67 @@ export const cgroupPathLayout: StructLayout = {
   fields: [
     { name: "id", offset: 0, size: 8, kind: "u64" },
     { name: "path", offset: 8, size: 512, kind: "string" },
+  ],
+};
+
+/** connect_kind, 8 bytes. */
+export interface ConnectKind {
+  readonly error: number;
+  readonly protocol: number;
+  readonly technique: number;
+}
+
+export function decodeConnectKind(views: RecordViews, at: number): ConnectKind {
+  return {
+    error: views.i32[at >> 2] as number,
+    protocol: views.u16[(at + 4) >> 1] as number,
+    technique: views.u8[at + 6] as number,
+  };
+}
+
+export const connectKindLayout: StructLayout = {
+  name: "connect_kind",
+  size: 8,
+  fields: [
+    { name: "error", offset: 0, size: 4, kind: "i32" },
+    { name: "protocol", offset: 4, size: 2, kind: "u16" },
+    { name: "technique", offset: 6, size: 1, kind: "u8" },
+    { name: "pad", offset: 7, size: 1, kind: "u8" },
+  ],
+};
+
+/** connect_tally, 144 bytes. */
+export interface ConnectTally {
+  readonly durationNs: bigint;
+  readonly synRetransmits: bigint;
+  readonly conflicts: bigint;
+  readonly buckets: BigUint64Array;
+}
+
+export function decodeConnectTally(views: RecordViews, at: number): ConnectTally {
+  return {
+    durationNs: views.u64[at >> 3] as bigint,
+    synRetransmits: views.u64[(at + 8) >> 3] as bigint,
+    conflicts: views.u64[(at + 16) >> 3] as bigint,
+    buckets: views.u64.slice((at + 24) >> 3, (at + 144) >> 3),
+  };
+}
+
+export const connectTallyLayout: StructLayout = {
+  name: "connect_tally",
+  size: 144,
+  fields: [
+    { name: "duration_ns", offset: 0, size: 8, kind: "u64" },
+    { name: "syn_retransmits", offset: 8, size: 8, kind: "u64" },
+    { name: "conflicts", offset: 16, size: 8, kind: "u64" },
+    {
+      name: "buckets",
+      offset: 24,
+      size: 120,
+      kind: "array",
+      count: 15,
+      element: { name: "", offset: 0, size: 8, kind: "u64" },
+    },
   ],
 };
 

@@ -7,7 +7,7 @@ const HEADING = `// Generated from ${SOURCE}: do not edit.\n\n`;
 const ROOT = new URL("../../../", import.meta.url);
 const EVENT = /_event$/;
 /** No events, but written by the programs and read by the daemon. */
-const OTHERS = ["counters", "cgroup_path"];
+const OTHERS = ["counters", "cgroup_path", "connect_kind", "connect_tally"];
 
 /** Names of all types of a kind, in the order of events.h. */
 function typeNames(btf: Btf, kind: number): string[] {

@@ -34,6 +34,7 @@ import { addPage } from "./page.ts";
 import { parseEventQuery, type RawQuery } from "./query/event-query.ts";
 import { type FindingRow, parseFindingQuery } from "./query/finding-query.ts";
 import { parsePortQuery } from "./query/port-query.ts";
+import { OrdinaryDemand } from "./stream/ordinary-demand.ts";
 import { streamHeaders } from "./stream/stream.ts";
 import { StreamHub } from "./stream/stream-hub.ts";
 
@@ -50,6 +51,8 @@ export interface ServerParts {
   readonly portReport: (query: PortReportQuery) => Promise<PortReport>;
   /** Active findings and those closed that are still kept; none by default. */
   readonly findings?: () => readonly FindingRow[];
+  /** Passes on whether streams want connects that went as they should; resolves when it is so. */
+  readonly wantOrdinary?: ((wanted: boolean) => Promise<void>) | undefined;
   /** Idle streams get a sign of life this often; 15,000 by default. */
   readonly heartbeatMs?: number;
   /** Connections that ask nothing are kept for this long at most; 10,000 by default. */
@@ -63,6 +66,7 @@ export interface ServerParts {
 export interface TuplewatchServer {
   readonly app: FastifyInstance;
   readonly hub: StreamHub;
+  readonly ordinary: OrdinaryDemand;
   readonly servers: HttpServers;
   /** Loads what it will need. */
   prepare(): Promise<void>;
@@ -90,6 +94,7 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   const metrics = createServeMetrics(registry);
   registerJournalMetrics(registry, journal);
   const heartbeatMs = parts.heartbeatMs ?? HEARTBEAT_MS;
+  const ordinary = new OrdinaryDemand(parts.wantOrdinary ?? (async () => {}));
   const hub = new StreamHub({ journal, metrics, heartbeatMs }, maxClients, parts.onStreamed);
   const fitting = Math.min(maxClients + SPARE_CONNECTIONS, connectionsThatFit());
   const limit = parts.maxConnections ?? fitting;
@@ -127,7 +132,7 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   new Guard(parts.access, (request) => servers.listenerOf(request), clientOf).protect(app);
   addRequestChecks(app);
   addAnswers(app, metrics, parts.logger);
-  addEvents(app, hub, clientOf);
+  addEvents(app, hub, ordinary, clientOf);
   addFindings(app, parts);
   addPorts(app, parts.portReport, metrics, clientOf);
   addMetrics(app, parts.registry, metrics, clientOf);
@@ -136,6 +141,7 @@ export function createServer(parts: ServerParts): TuplewatchServer {
   return {
     app,
     hub,
+    ordinary,
     servers,
     prepare: async () => {
       await app.ready();
@@ -208,8 +214,13 @@ function addPorts(
   });
 }
 
-function addEvents(app: FastifyInstance, hub: StreamHub, clientOf: ClientOf): void {
-  app.get<{ Querystring: RawQuery }>("/events", (request, reply) => {
+function addEvents(
+  app: FastifyInstance,
+  hub: StreamHub,
+  ordinary: OrdinaryDemand,
+  clientOf: ClientOf,
+): void {
+  app.get<{ Querystring: RawQuery }>("/events", async (request, reply) => {
     const query = parseEventQuery(request.query, lastEventId(request));
     const style = {
       format: negotiateFormat(request.headers.accept),
@@ -217,12 +228,19 @@ function addEvents(app: FastifyInstance, hub: StreamHub, clientOf: ClientOf): vo
     };
     const client = clientOf(request);
     hub.check(client);
+    if (request.method !== "HEAD" && query.follow && query.ordinary) {
+      reply.raw.once("close", () => ordinary.remove());
+      await ordinary.add();
+      // Others may have come meanwhile.
+      hub.check(client);
+    }
     reply.hijack();
     if (request.method === "HEAD") {
       reply.raw.writeHead(200, streamHeaders(style)).end();
-    } else {
+    } else if (!reply.raw.destroyed) {
       hub.open(reply.raw, style, query, client);
     }
+    return reply;
   });
 }
 

@@ -11,6 +11,8 @@ export interface ProbeConservation {
   readonly filtered: number;
   /** Of the filtered ones. */
   readonly rateLimited: number;
+  /** Of these, what is no fault. */
+  readonly rateLimitedOrdinary: number;
   /** read = delivered + malformed, in the daemon; emitted - read is still in the ring. */
   readonly read: number;
   readonly delivered: number;
@@ -70,7 +72,10 @@ function registerBlind(registry: Registry, states: ProbeStates): void {
 }
 
 const COUNTS: Readonly<
-  Record<Exclude<keyof ProbeConservation, "malformed" | "rateLimited">, string>
+  Record<
+    Exclude<keyof ProbeConservation, "malformed" | "rateLimited" | "rateLimitedOrdinary">,
+    string
+  >
 > = {
   attempted: "Events that a probe had to report: emitted + lost + filtered.",
   emitted: "Events that a probe put into its ring.",

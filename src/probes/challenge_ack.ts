@@ -83,7 +83,7 @@ export const challengeAck: Probe = {
         kretprobe_request_challenge: REQUEST_FUNCTION,
         kprobe_dupack: DUPACK_FUNCTION,
       },
-      globals: { config_owner_by_address: 1 },
+      globals: { config_by_address: 1 },
     },
     {
       name: "drop_tracepoint",

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { constants } from "node:os";
 import type { DecodedEvent, EventBody } from "../events/body.ts";
 import { connectEventsNames, RECORDS, returnSourceNames } from "../events/events.gen.ts";
@@ -11,69 +12,35 @@ import {
   protocolName,
   resultName,
 } from "../events/fields.ts";
-import { NS_PER_SECOND } from "../util/units.ts";
-import { enumLabel, protocolLabel } from "./metric-specs.ts";
+import { durationBounds, TALLIES } from "./connect_tally.ts";
 import type { Probe } from "./probe.ts";
 import { recordType } from "./record-type.ts";
 
-/** Loopback takes tens of microseconds; SYN retransmits fall at 1, 3, 7, 15 ... seconds. */
-const BUCKETS_SECONDS = [0.0001, 0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 4, 8, 16, 32, 64];
-
-/** Without a free local port, TCP and UDP; their series are there before the first one. */
-const NO_PORT_RESULTS = ["EADDRNOTAVAIL", "EAGAIN"];
-
 const { columns, enums } = RECORDS.connect;
-const protocol = protocolLabel(columns.protocol);
 
 const connectRecord = recordType("connect", {
   body,
   participants: { conflictProcess: ({ conflict }) => conflict },
   isFindingCandidate,
-  counters: [
-    {
-      name: "tuplewatch_connect_events_total",
-      help: "connect() attempts by result (ok or errno) and by how the local port came about.",
-      labels: {
-        protocol,
-        result: { column: columns.error, text: resultName, values: ["ok", ...NO_PORT_RESULTS] },
-        technique: enumLabel(columns.technique, enums.technique),
-      },
-    },
-    {
-      name: "tuplewatch_connect_syn_retransmits_total",
-      help: "SYNs that connect() attempts had to send again.",
-      amount: columns.synRetransmits,
-    },
-    {
-      name: "tuplewatch_connect_conflicts_total",
-      help: "UDP sockets that connected to a 4-tuple another socket was connected to.",
-      amount: columns.hasConflict,
-    },
-  ],
-  histograms: [
-    {
-      name: "tuplewatch_connect_duration_seconds",
-      help: "Time from the call of connect() to its result.",
-      labels: {
-        protocol,
-        outcome: {
-          column: columns.error,
-          text: (error) => (error === 0 ? "ok" : "failed"),
-          values: ["ok", "failed"],
-        },
-      },
-      column: columns.durationNs,
-      perUnit: NS_PER_SECOND,
-      buckets: BUCKETS_SECONDS,
-    },
-  ],
 });
 
 const CGROUP_PROGRAMS = ["connect4", "connect6", "release_socket"];
 
+/** Attempts are kept in their sockets, or, where not each program is given those, in a table. */
+const IN_TABLE = "connect_in_table";
+
+/** The settings as the programs know them; `auto` begins with nobody who streams. */
+const MODES = { auto: "notable", all: "all", failed: "failed", none: "none" } as const;
+
+/** Variable of the programs. */
+export const CONNECT_EVENTS = "connect_events";
+
+export const connectEventsMode = (name: (typeof MODES)[keyof typeof MODES]): number =>
+  enumValue(connectEventsNames, name);
+
 /**
- * One event per connect() of a TCP or UDP socket. The backends differ only in where results come
- * from that the TCP state does not tell.
+ * Each connect() of a TCP or UDP socket is counted; those that somebody may want to know are events.
+ * The backends differ only in where results come from that the TCP state does not tell.
  */
 export const connect: Probe = {
   name: "connect",
@@ -85,6 +52,7 @@ export const connect: Probe = {
     {
       name: "fentry",
       sinceKernel: "5.10",
+      objects: ["connect", IN_TABLE],
       programs: ["set_state", "exit_stream_connect", "exit_dgram_connect"],
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: enumValue(returnSourceNames, "fexit") },
@@ -93,6 +61,7 @@ export const connect: Probe = {
       name: "syscall_tracepoint",
       sinceKernel: "5.10",
       blindTo: "results of UDP and unroutable connects through io_uring: `unknown`",
+      objects: [IN_TABLE],
       programs: ["set_state", "destroy_sock", "enter_connect", "exit_connect"],
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: enumValue(returnSourceNames, "syscall") },
@@ -101,6 +70,7 @@ export const connect: Probe = {
       name: "tcp_state",
       sinceKernel: "5.10",
       blindTo: "results that come by return value only: `unknown`",
+      objects: ["connect", IN_TABLE],
       programs: ["set_state", "destroy_sock"],
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: enumValue(returnSourceNames, "none") },
@@ -108,9 +78,15 @@ export const connect: Probe = {
   ],
   recordTypes: [connectRecord],
   globals: ({ connectEvents }) => ({
-    config_connect_events: enumValue(connectEventsNames, connectEvents),
+    [CONNECT_EVENTS]: connectEventsMode(MODES[connectEvents]),
+    config_duration_bounds_ns: durationBounds(),
+    config_hash_secret: randomInt(MAX_SECRET),
   }),
+  maps: [TALLIES],
 };
+
+/** The most that randomInt() takes. */
+const MAX_SECRET = 2 ** 48 - 1;
 
 const { EADDRNOTAVAIL, EAGAIN } = constants.errno;
 const BIND_BEFORE_CONNECT = enumValue(enums.technique, "bind_before_connect");

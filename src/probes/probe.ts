@@ -20,6 +20,11 @@ export interface Backend {
   readonly blindTo?: string;
   /** Kernel module whose functions it attaches to; may be loaded after the daemon has started. */
   readonly module?: string;
+  /**
+   * Objects with its programs, best first: the first that this kernel loads is taken. By default that
+   * of the probe's own name.
+   */
+  readonly objects?: readonly string[];
   /** Programs of the probe's object that it attaches by their section. */
   readonly programs: readonly string[];
   /** Programs that it loads for the daemon to run; nothing in the kernel calls them. */
@@ -31,7 +36,20 @@ export interface Backend {
   /** Programs of the above that are left out where the kernel has no such function, by program. */
   readonly optional?: Readonly<Record<string, string>>;
   /** Values of the object's constants (`config_*`) that make the programs fit this backend. */
-  readonly globals?: Readonly<Record<string, number>>;
+  readonly globals?: Globals;
+}
+
+/** Values of an object's variables: of an array all bytes. */
+export type Globals = Readonly<Record<string, number | Uint8Array>>;
+
+/** A map that outlives a change of the backend, as the programs define it. */
+export interface KeptMap {
+  readonly name: string;
+  /** One of MapType. */
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
 }
 
 /** A record after decoding, JSON-ready but for the head, which all probes share. */
@@ -63,7 +81,7 @@ export interface ParticipantColumns extends LookupColumns {
 }
 
 export interface ProbeSettings {
-  readonly connectEvents: "all" | "failed" | "none";
+  readonly connectEvents: "auto" | "all" | "failed" | "none";
 }
 
 /** What the daemon makes of the records of one type. */
@@ -104,8 +122,10 @@ export interface Probe {
   readonly backends: readonly Backend[];
   /** Of the records in its ring, its own first. */
   readonly recordTypes: readonly [RecordType, ...RecordType[]];
-  /** Constants (`config_*`) of the object that settings decide. */
-  readonly globals?: (settings: ProbeSettings) => Readonly<Record<string, number>>;
+  /** Variables of the object that settings decide. */
+  readonly globals?: (settings: ProbeSettings) => Globals;
+  /** Maps beside those that all probes have. */
+  readonly maps?: readonly KeptMap[];
   /** What the daemon does for the probe while it is attached. */
   readonly whileAttached?: (
     object: LoadedObject,

@@ -1,5 +1,6 @@
 import { Histogram, type LabelValues, type Registry } from "prom-client";
 import { type ColumnLabels, LabelCells, MAX_CELLS } from "./label-cells.ts";
+import { describe, histogramValues } from "./read-histogram.ts";
 
 export interface LabelHistogramSpec {
   readonly name: string;
@@ -20,8 +21,6 @@ interface Series {
   /** Of observed values as the rows have them: in integers, so that no addition rounds. */
   sum: number;
 }
-
-type Values = Awaited<ReturnType<Histogram["get"]>>["values"];
 
 /** Observes a column of rows of numbers, by labels that some of the numbers tell. */
 export class LabelHistogram extends Histogram {
@@ -67,11 +66,11 @@ export class LabelHistogram extends Histogram {
 
   override async get(): ReturnType<Histogram["get"]> {
     this.#fold();
-    // prom-client's metrics have their own description for properties; its types do not say so.
-    const described = this as unknown as Omit<Awaited<ReturnType<Histogram["get"]>>, "values">;
-    const { name, help, type, aggregator, collect } = described;
-    const values = [...this.#series.values()].flatMap((series) => this.#valuesOf(series));
-    return { name, help, type, aggregator, collect, values };
+    const { name, buckets, perUnit } = this.#spec;
+    const values = [...this.#series.values()].flatMap(({ labels, counts, sum }) =>
+      histogramValues(name, buckets, { labels, counts, sum: sum / perUnit }),
+    );
+    return { ...describe(this), values };
   }
 
   /** How prom-client's registry reads a histogram (Registry.getMetricsAsString()). */
@@ -100,19 +99,5 @@ export class LabelHistogram extends Histogram {
     const series = { labels, counts: new Float64Array(this.#bucketCount), sum: 0 };
     this.#series.set(key, series);
     return series;
-  }
-
-  #valuesOf({ labels, counts, sum }: Series): Values {
-    const { name, buckets, perUnit } = this.#spec;
-    let count = 0;
-    const cumulated = [...buckets, "+Inf"].map((le, bucket) => {
-      count += counts[bucket] as number;
-      return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
-    });
-    return [
-      ...cumulated,
-      { metricName: `${name}_sum`, labels, value: sum / perUnit },
-      { metricName: `${name}_count`, labels, value: count },
-    ];
   }
 }

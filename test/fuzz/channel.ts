@@ -132,6 +132,7 @@ function checkFrames(frames: readonly Frame[], lengths: readonly number[], tooLo
 const ANSWERS: Readonly<Record<Question["kind"], () => unknown>> = {
   alive: () => undefined,
   kernel: () => ({ programs: [], conntrack: undefined }),
+  ordinary: () => undefined,
   state: () => ({ probes: [1n, 2.5, "x"] }),
   scan: () => Promise.resolve([1, 2]),
   namespaces: () => {

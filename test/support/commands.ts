@@ -72,22 +72,26 @@ export function tuplewatch(
   env: NodeJS.ProcessEnv = {},
   limit: Limit = {},
 ): Running {
-  const [command = process.execPath, ...before] = [...(limit.wrapper ?? []), process.execPath];
-  const { nodeFlags = [] } = limit;
-  return start(command, [...before, ...nodeFlags, MAIN, ...args], env, "", limit);
+  const { wrapper = [], nodeFlags = [] } = limit;
+  const [command = "", ...before] = [...wrapper, process.execPath, ...nodeFlags];
+  return start(command, [...before, MAIN, ...args], env, "", limit);
 }
 
 export function curl(...args: string[]): Running {
   return start("curl", ["--silent", "--no-buffer", "--max-time", "30", ...args]);
 }
 
-/** `tuplewatch run`, on a free port unless `args` say where, once it serves. */
+/**
+ * `tuplewatch run`, on a free port unless `args` say where, once it serves. Every connect is an event
+ * unless they say otherwise: most tests read the journal, and have no stream open.
+ */
 export async function startDaemonProcess(
   args: readonly string[] = [],
   limit: Limit = {},
 ): Promise<Running & { readonly url: string }> {
   const address = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
-  const common = ["run", ...address, "--log-format", "json"];
+  const events = args.includes("--connect-events") ? [] : ["--connect-events", "all"];
+  const common = ["run", ...address, ...events, "--log-format", "json"];
   const daemon = tuplewatch([...common, ...args], {}, limit);
   const served = () => /"address":"([^"]+)"/.exec(daemon.stderr())?.[1];
   const isUp = () => served() !== undefined || daemon.child.exitCode !== null;

@@ -52,6 +52,7 @@ export const STATUS: Status = {
   },
   findings: { active: 0, evicted: 0, refused: 0 },
   stream_clients: 0,
+  connect_events: { setting: "all", ordinary: "events" },
   privileges: null,
   kernel: null,
 };

@@ -73,7 +73,7 @@ describe("a question", () => {
   };
   const cases: readonly [string, Uint8Array, RegExp][] = [
     ["no kind", put(0, 0), /there is no kind 0/],
-    ["a kind that is not there", put(0, QUESTION_KINDS.length + 1), /there is no kind 11/],
+    ["a kind that is not there", put(0, QUESTION_KINDS.length + 1), /there is no kind 12/],
     ["another protocol", put(36, 1), /protocol 1$/],
     ["more than all", put(38, 0xe9, 3), /1001 thousandths/],
     ["a gap in its processes", put(24, 7), /pids have a gap/],

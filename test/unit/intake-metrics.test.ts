@@ -1,13 +1,59 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Registry } from "prom-client";
+import { RECORDS } from "../../src/events/events.gen.ts";
+import { resultName } from "../../src/events/fields.ts";
 import { createAggregator } from "../../src/intake/aggregator.ts";
 import { connect } from "../../src/probes/connect.ts";
+import { BUCKETS_SECONDS } from "../../src/probes/connect_tally.ts";
+import { enumLabel, protocolLabel } from "../../src/probes/metric-specs.ts";
+import type { RecordType } from "../../src/probes/probe.ts";
 import { LabelCounter } from "../../src/util/label-counter.ts";
 import { LabelHistogram } from "../../src/util/label-histogram.ts";
 import { type Fields, recordBytes, ringRecords } from "../support/ring-records.ts";
 
-const [CONNECT] = connect.recordTypes;
+const { columns, enums } = RECORDS.connect;
+const protocol = protocolLabel(columns.protocol);
+const outcome = (error: number) => (error === 0 ? "ok" : "failed");
+
+/** With metrics of each kind; the probe's own are not made of its records. */
+const CONNECT: RecordType = {
+  ...connect.recordTypes[0],
+  counters: [
+    {
+      name: "tuplewatch_connect_events_total",
+      help: "By result and technique.",
+      labels: {
+        protocol,
+        result: { column: columns.error, text: resultName, values: ["ok"] },
+        technique: enumLabel(columns.technique, enums.technique),
+      },
+    },
+    {
+      name: "tuplewatch_connect_syn_retransmits_total",
+      help: "An amount.",
+      amount: columns.synRetransmits,
+    },
+    {
+      name: "tuplewatch_connect_conflicts_total",
+      help: "Another.",
+      amount: columns.hasConflict,
+    },
+  ],
+  histograms: [
+    {
+      name: "tuplewatch_connect_duration_seconds",
+      help: "Durations.",
+      labels: {
+        protocol,
+        outcome: { column: columns.error, text: outcome, values: ["ok", "failed"] },
+      },
+      column: columns.durationNs,
+      perUnit: 1e9,
+      buckets: BUCKETS_SECONDS,
+    },
+  ],
+};
 const TCP = { protocol: 6, duration_ns: 200_000 };
 
 /** Counts connects as the daemon does, in one batch after the other. */

@@ -124,9 +124,9 @@ describe("filters", () => {
 
 describe("the query of /events", () => {
   it("has defaults", () => {
-    assert.deepEqual(parseEventQuery({}), { follow: true });
+    assert.deepEqual(parseEventQuery({}), { follow: true, ordinary: true });
     const query = parseEventQuery({ since: "0", follow: "false", limit: "1" });
-    assert.deepEqual(query, { since: 0, follow: false, limit: 1 });
+    assert.deepEqual(query, { since: 0, follow: false, limit: 1, ordinary: true });
   });
 
   it("gives Last-Event-ID precedence, as a reconnecting client repeats its first URL", () => {

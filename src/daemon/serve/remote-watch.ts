@@ -8,6 +8,7 @@ import type {
   ProbeStatus,
   Readiness,
 } from "../../http/openapi/status.schema.ts";
+import { registerConnectMetrics } from "../../intake/connect-metrics.ts";
 import { Intake } from "../../intake/intake.ts";
 import { type ProbeState, registerProbeMetrics } from "../../intake/probe-metrics.ts";
 import { registerMissedRuns, registerProgramStats } from "../../intake/program-metrics.ts";
@@ -183,6 +184,7 @@ export class RemoteWatch implements KernelStage {
     registerProbeMetrics(registry, () => this.#states());
     const programs = async () => (await this.#state.askKernel()).programs;
     registerMissedRuns(registry, programs);
+    registerConnectMetrics(registry, async () => (await this.#state.askKernel()).connects);
     if (config.programStats === "on") registerProgramStats(registry, programs);
     const dropped = this.#parts.droppedLogLines;
     registerLogMetrics(registry, async () => (await this.#state.ask()).logLinesDropped + dropped());
@@ -281,7 +283,7 @@ export class RemoteWatch implements KernelStage {
   }
 
   #probeStatus({ probe, conservation }: ProbeState, index: number): ProbeStatus {
-    const { rateLimited, ...counts } = conservation;
+    const { rateLimited, rateLimitedOrdinary, ...counts } = conservation;
     const { backend, rejected } = this.#state.latest?.probes[index] ?? {
       backend: undefined,
       rejected: [],
@@ -292,6 +294,7 @@ export class RemoteWatch implements KernelStage {
       passed_over: [...rejected],
       ...counts,
       rate_limited: rateLimited,
+      rate_limited_ordinary: rateLimitedOrdinary,
     };
   }
 }

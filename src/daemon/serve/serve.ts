@@ -97,6 +97,9 @@ class Serving {
       },
       firstSeq: Math.max(1, legacy.nextSeq),
       onAppend: () => this.#watch?.noteAppend(),
+      wantOrdinary: async (wanted: boolean) => {
+        await this.#channel.ask({ kind: "ordinary", inum: wanted ? 1 : 0 });
+      },
       started,
       beforeServing: () => giveUpRights(this.#hello.user),
     };

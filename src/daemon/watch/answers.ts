@@ -13,6 +13,8 @@ export interface AnswerSources {
   readonly state: () => StateAnswer;
   readonly kernel: () => KernelAnswer;
   readonly sampler: PortSampler;
+  /** Whether somebody wants connects that went as they should. */
+  readonly onOrdinary: (wanted: boolean) => void;
   /** The serving process lives. */
   readonly onAlive: (events: number, findings: number) => void;
 }
@@ -69,6 +71,8 @@ export class Answers {
     switch (question.kind) {
       case "alive":
         return this.#sources.onAlive(Number(question.cookie ?? 0n), question.inum ?? 0);
+      case "ordinary":
+        return this.#sources.onOrdinary(question.inum === 1);
       case "state":
         return this.#sources.state();
       case "kernel":

@@ -98,7 +98,12 @@ export class DaemonProcess {
     });
     const answers = new Answers({
       state: () => this.#state(),
-      kernel: () => ({ programs: this.#watch.programRuns(), conntrack: this.#conntrack() }),
+      kernel: () => ({
+        programs: this.#watch.programRuns(),
+        connects: this.#watch.connectTallies(),
+        conntrack: this.#conntrack(),
+      }),
+      onOrdinary: (wanted) => this.#watch.wantOrdinary(wanted),
       sampler: this.#sampler,
       onAlive: (events, findings) => this.#noteAlive(events, findings),
     });
@@ -121,6 +126,7 @@ export class DaemonProcess {
         user: this.#users.serving,
       }),
       onStarted: () => {
+        this.#watch.wantOrdinary(false);
         if (this.#isAttached) this.#tellState();
       },
       answer: (question) => answers.answer(question),

@@ -3,11 +3,14 @@ import { enableRunStats, libbpfVersion, returnFreedMemory } from "libbpf-ts";
 import type { Logger } from "pino";
 import { type AttachedProbe, backendsFor } from "../../attach/attach.ts";
 import { ProbeRun } from "../../attach/probe-run.ts";
+import { SharedMaps } from "../../attach/shared-maps.ts";
 import type { GivenProbe, GivenRing, ProbeAnswer } from "../../channel/answers.ts";
 import type { DaemonConfig } from "../../config/options.ts";
 import type { ProgramRuns } from "../../intake/program-metrics.ts";
 import { findCgroup2Mount } from "../../kernel/cgroup2.ts";
 import { CgroupWatch } from "../../names/cgroup-names.ts";
+import { CONNECT_EVENTS, connect, connectEventsMode } from "../../probes/connect.ts";
+import { type ConnectTally, readConnectTallies, TALLIES } from "../../probes/connect_tally.ts";
 import type { Probe } from "../../probes/probe.ts";
 import { PROBES } from "../../probes/probes.ts";
 import { reasonOf } from "../../util/errno.ts";
@@ -35,6 +38,7 @@ export interface WatchOptions {
 export class Watch {
   readonly #options: WatchOptions;
   readonly #runs: readonly ProbeRun[];
+  readonly #shared = new SharedMaps();
   readonly #cgroupWatch: CgroupWatch | undefined;
   readonly #cgroupFd: number | undefined;
   #check: NodeJS.Timeout | undefined;
@@ -100,6 +104,19 @@ export class Watch {
     );
   }
 
+  /** All connects that were counted, whether they became events or not. */
+  connectTallies(): ConnectTally[] {
+    const map = this.#connectRun()?.map(TALLIES.name);
+    return map === undefined ? [] : readConnectTallies(map);
+  }
+
+  /** Whether connects that went as they should are events; settings may have decided that. */
+  wantOrdinary(wanted: boolean): void {
+    if (this.#options.config.connectEvents !== "auto") return;
+    const mode = connectEventsMode(wanted ? "all" : "notable");
+    this.#connectRun()?.setVariable(CONNECT_EVENTS, mode);
+  }
+
   /** `3 of 4 probes attached` */
   summary(): string {
     return `${this.#attached().length} of ${this.#runs.length} probes attached`;
@@ -108,9 +125,14 @@ export class Watch {
   close(): void {
     clearInterval(this.#check);
     for (const run of this.#runs) run.close();
+    this.#shared.close();
     this.#programStats?.close();
     this.#cgroupWatch?.close();
     if (this.#cgroupFd !== undefined) closeSync(this.#cgroupFd);
+  }
+
+  #connectRun(): ProbeRun | undefined {
+    return this.#runs.find(({ probe }) => probe === connect);
   }
 
   #look(): void {
@@ -139,6 +161,7 @@ export class Watch {
       settings: {
         cgroupFd: this.#cgroupFd,
         bpfDir: config.bpfDir === "auto" ? undefined : config.bpfDir,
+        shared: this.#shared,
         globals: { config_event_interval_ns: interval, ...probe.globals?.(config) },
       },
       ringBytes: config.ringBytes,

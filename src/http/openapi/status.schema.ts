@@ -18,8 +18,11 @@ const probe = Type.Object(
     attempted: count("Events that it had to report: emitted + lost + filtered."),
     emitted: count("Events that it put into its ring."),
     lost: count("Events lost in the kernel, because the ring or a map was full."),
-    filtered: count("Events held back in the kernel, by settings."),
+    filtered: count(
+      "Events held back in the kernel: not asked for (`--connect-events`), or above the limit.",
+    ),
     rate_limited: count("Those of them above `--max-events-per-second`."),
+    rate_limited_ordinary: count("Of these, what is no fault."),
     read: count("Records taken from its ring: delivered + malformed."),
     delivered: count("Records that went into the journal."),
     malformed: count("Records of the wrong size, which were dropped."),
@@ -68,6 +71,17 @@ export const blind = Type.Optional(
   Type.Array(blindProbe, { description: "Probes that are blind now; absent if none is." }),
 );
 
+const connectEvents = Type.Object(
+  {
+    setting: oneOf(["auto", "all", "failed", "none"], "`--connect-events`."),
+    ordinary: oneOf(
+      ["events", "counted"],
+      "What connects are now that went as they should; in the metrics all are counted.",
+    ),
+  },
+  { title: "ConnectEvents" },
+);
+
 const findings = Type.Object(
   {
     active: count("Findings that are open."),
@@ -106,6 +120,7 @@ export const statusBody = Type.Object(
     journal,
     findings,
     stream_clients: count("Open streams."),
+    connect_events: connectEvents,
     privileges: Type.Union([privileges, Type.Null()], {
       description: "What it kept once all was attached; null until then.",
     }),

@@ -1,4 +1,5 @@
 import { wholeNumber } from "../../config/values.ts";
+import type { TuplewatchEvent } from "../../events/event.ts";
 import { closestName } from "../../util/closest-name.ts";
 import { quote } from "../../util/text.ts";
 import { HttpError } from "../errors.ts";
@@ -9,6 +10,8 @@ export interface EventQuery {
   /** Only events with a seq greater than this. */
   readonly since?: number;
   readonly follow: boolean;
+  /** Whether connects that went as they should may be among them. */
+  readonly ordinary: boolean;
   /** End after this many events. */
   readonly limit?: number;
   readonly matches?: Predicate;
@@ -19,6 +22,16 @@ export type RawQuery = Readonly<Record<string, string | readonly string[]>>;
 
 const CONTROL_KEYS = ["since", "follow", "limit"] as const;
 const KNOWN_KEYS: readonly string[] = [...CONTROL_KEYS, ...FILTER_NAMES];
+
+/** What an ordinary connect has of that which filters look at, whoever makes it, and towards where. */
+const ORDINARY: TuplewatchEvent = {
+  seq: 0,
+  time: "",
+  type: "connect",
+  probe: "connect",
+  result: "ok",
+};
+const DECIDING = ["type", "probe", "kind", "result", "trigger", "cause"] as const;
 
 /** Bounds the work per event. */
 const MAX_FILTER_VALUES = 64;
@@ -36,19 +49,20 @@ export function parseEventQuery(raw: RawQuery, lastEventId?: string): EventQuery
   }
   const since = lastEventId ? sequence("Last-Event-ID", lastEventId) : optional(raw, "since", seq);
   const limit = optional(raw, "limit", (text) => wholeNumberOf("limit", text, 1));
-  const matches = combine(filterGroups(raw));
+  const matches = combine(filterGroups(raw, FILTER_NAMES));
   return {
     follow: optional(raw, "follow", boolean) ?? true,
+    ordinary: combine(filterGroups(raw, DECIDING))?.(ORDINARY) ?? true,
     ...(since !== undefined && { since }),
     ...(limit !== undefined && { limit }),
     ...(matches !== undefined && { matches }),
   };
 }
 
-function filterGroups(raw: RawQuery): Predicate[][] {
+function filterGroups(raw: RawQuery, names: readonly FilterName[]): Predicate[][] {
   const groups: Predicate[][] = [];
   let count = 0;
-  for (const key of FILTER_NAMES) {
+  for (const key of names) {
     const values = valuesOf(raw, key);
     count += values.length;
     if (count > MAX_FILTER_VALUES) {

@@ -127,6 +127,7 @@ const LIBBPF = {
   bpf_map_create: [int, int, text, u32, u32, u32, memory],
   bpf_map_lookup_elem_flags: [int, int, memory, memory, u64],
   bpf_map_update_elem: [int, int, memory, memory, u64],
+  bpf_map_get_next_key: [int, int, memory, memory],
 
   bpf_obj_pin: [int, int, text],
   bpf_obj_get_info_by_fd: [int, int, memory, inOutU32],
@@ -161,6 +162,7 @@ const LIBC = {
   prctl: [int, int, long, long, long, long],
   capset: [int, memory, memory],
   getpwuid: [maybeHandle, u32],
+  pthread_sigmask: [int, int, memory, memory],
   syscall: [long, long, memory, long, long, long, long],
 } as const satisfies Record<string, Signature>;
 

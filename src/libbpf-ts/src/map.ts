@@ -1,10 +1,13 @@
 import { constants } from "node:os";
 import { MapType, UpdateFlag } from "./constants.ts";
-import { BpfError, checkResult } from "./errors.ts";
-import { libbpf, libc } from "./ffi.ts";
+import { BpfError, checkErrno, checkResult } from "./errors.ts";
+import { lastErrno, libbpf, libc } from "./ffi.ts";
 import { type MapInfo, readMapInfo } from "./info.ts";
 
 const { ENOENT } = constants.errno;
+
+/** include/uapi/linux/fcntl.h */
+const F_DUPFD_CLOEXEC = 1030;
 
 /** A key: its bytes, or a number for a key of one, two or four bytes. */
 export type MapKey = Uint8Array | number;
@@ -128,6 +131,31 @@ export class BpfMap {
     this.#checkValue(value);
     const result = libbpf().bpf_map_update_elem(this.fd, this.#key(key), value, flag);
     checkResult(result, { operation: "update map", object: this.name });
+  }
+
+  /**
+   * Keys of a hash, as many as it may have. One that is deleted meanwhile may begin the walk anew, so
+   * that keys come twice.
+   */
+  keys(): Uint8Array[] {
+    const keys: Uint8Array[] = [];
+    const { bpf_map_get_next_key } = libbpf();
+    for (let last: Uint8Array | null = null; keys.length < this.maxEntries; ) {
+      const next = new Uint8Array(this.keySize);
+      const result = bpf_map_get_next_key(this.fd, last, next);
+      if (result === -ENOENT) break;
+      checkResult(result, { operation: "walk over map", object: this.name });
+      keys.push(next);
+      last = next;
+    }
+    return keys;
+  }
+
+  /** The same map by a descriptor of its own, which outlives the object that this one belongs to. */
+  duplicate(): BpfMap {
+    const fd = libc().fcntl(this.fd, F_DUPFD_CLOEXEC, 0);
+    const context = { operation: "duplicate descriptor of map", object: this.name };
+    return BpfMap.fromFd(checkErrno(fd, lastErrno(), context), this.name);
   }
 
   /** Keeps the map in the kernel beyond the process. `path` is a new file in a bpffs. */

@@ -11,6 +11,7 @@ import { BpfMap } from "./map.ts";
 import { Mapping, pageBytes } from "./memory.ts";
 import { OpenMap } from "./open-map.ts";
 import { OpenProgram, Program } from "./program.ts";
+import { withSignalsBlocked } from "./signals.ts";
 
 type Next = (object: Pointer, after: Pointer | null) => Pointer | null;
 
@@ -131,14 +132,17 @@ export class OpenObject {
   }
 
   /**
-   * Creates the maps and loads the programs. The open object is used up, whatever happens.
+   * Creates the maps and loads the programs, without being interrupted. The open object is used up,
+   * whatever happens.
    *
    * @throws BpfError with libbpf's messages and the end of the verifier's log.
    */
   load({ verifierLines = DEFAULT_VERIFIER_LINES }: LoadOptions = {}): LoadedObject {
     const pointer = this.#require();
     this.#pointer = undefined;
-    const { result, log } = captureLog(() => libbpf().bpf_object__load(pointer));
+    const { result, log } = captureLog(() =>
+      withSignalsBlocked(() => libbpf().bpf_object__load(pointer)),
+    );
     if (result < 0) {
       libbpf().bpf_object__close(pointer);
       const context = { operation: "load object", object: this.name };
