@@ -77,5 +77,6 @@ if (!args.includes("--guests")) {
   step("tests on this host", "unshare", ["--mount", "sh", "-c", WITH_TRACEFS, node, ...tests]);
 }
 if (!args.includes("--host")) {
+  step("cost in instructions", node, ["build/test/bench/instructions/check.js"]);
   step("tests in guests", node, ["build/test/vm/run.js", "--all"]);
 }

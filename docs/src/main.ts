@@ -9,6 +9,7 @@ import { answerObjects, pathSections } from "./http.ts";
 import { backendTable, mechanismTable, signalTable } from "./kernels.ts";
 import { metricFamilies } from "./metric-families.ts";
 import { labelTable, metricTable } from "./metrics.ts";
+import { instructionTables, programTable } from "./overhead.ts";
 import { settingsTable, shortSettingsTable } from "./settings.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -17,7 +18,7 @@ const REFERENCE = "docs/reference";
 
 const HELP = `Writes what documentation follows from code: ${REFERENCE}/*.md, of the templates in
 ${TEMPLATES}, and what stands between "<!-- generated: NAME -->" and "<!-- /generated -->"
-in README.md and docs/operations.md.
+in README.md, docs/operations.md and docs/overhead.md.
 
   npm run docs -- [--check]
 
@@ -55,6 +56,7 @@ const BLOCKS: Readonly<Record<string, Parts>> = {
     settings: shortSettingsTable(),
   },
   "docs/operations.md": { capabilities: capabilityTable() },
+  "docs/overhead.md": { instructions: instructionTables(), programs: programTable() },
 };
 
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");

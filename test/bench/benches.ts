@@ -3,6 +3,9 @@ import type { Figure } from "./statistics.ts";
 /** How the benchmark `instructions` is run; the others take no notice. */
 export interface BenchOptions {
   readonly quick: boolean;
+  readonly programs: boolean;
+  /** Where the documentation is made of it. */
+  readonly save: boolean;
   readonly kernels: readonly string[];
 }
 

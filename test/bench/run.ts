@@ -13,11 +13,15 @@ Measures, prints medians and ratios, and writes them to ${RESULT}.
 names: ${Object.keys(BENCHES).join(", ")}
 
   --quick        instructions: one kernel, and what a budget is for
+  --programs     instructions: of each BPF program, too
+  --save         instructions: into docs/overhead.json, for npm run docs
   --kernel NAME  instructions: of which kernel, as 6.12 or newest; may be repeated
 `;
 
 const FLAGS = {
   quick: { type: "boolean", default: false },
+  programs: { type: "boolean", default: false },
+  save: { type: "boolean", default: false },
   kernel: { type: "string", multiple: true },
 } as const;
 
@@ -25,15 +29,16 @@ const KERNELS = ["6.12", "newest"];
 
 async function main(): Promise<void> {
   const { positionals, values } = readArguments({ options: FLAGS, allowPositionals: true }, USAGE);
+  const { quick, programs, save } = values;
   const unknown = positionals.find((name) => !(name in BENCHES));
   if (unknown !== undefined) refuse(`bench: unknown benchmark ${unknown}`, USAGE);
-  const kernels = values.kernel ?? (values.quick ? KERNELS.slice(0, 1) : KERNELS);
+  const kernels = values.kernel ?? (quick ? KERNELS.slice(0, 1) : KERNELS);
   mkdirSync("build/bench", { recursive: true });
   execFileSync("make", ["--no-print-directory", "-s", "-C", "test/bench"], { stdio: "inherit" });
   const reports: BenchReport[] = [];
   for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
     process.stderr.write(`bench: ${name} ...\n`);
-    const report = await measure(name, { quick: values.quick, kernels });
+    const report = await measure(name, { quick, programs, save, kernels });
     printFigures(report.figures);
     reports.push(report);
   }

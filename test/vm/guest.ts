@@ -168,7 +168,7 @@ export async function runGuest(
     const share = await startShare(directory);
     children.push(share.process);
     const consoleLog = join(directory, "console.log");
-    const progress = new Progress();
+    const progress = new Progress(command.countsInstructions);
     const qemu = startQemu({
       image: join(kernel.directory, "vmlinuz"),
       initramfs,

@@ -5,18 +5,40 @@ import { type KernelResult, measureInGuest, ratioOf } from "./guests.ts";
 import { ALL_PROBES, NOTHING, TCPCONNECT } from "./plan.ts";
 
 const RESULT = "build/bench/instructions.json";
+/** What docs/overhead.md is made of, by `npm run docs`. */
+const PUBLISHED = "docs/overhead.json";
 
 /** What a cycle costs beside the daemon and its peers, in guests that count instructions. */
 export async function benchInstructions(options: BenchOptions): Promise<BenchReport> {
   const results: KernelResult[] = [];
   for (const kernel of options.kernels) {
-    results.push(await measureInGuest(kernel, options.quick ? "quick" : "full"));
+    results.push(await measureInGuest(kernel, options.quick ? "quick" : "full", options.programs));
   }
-  writeFileSync(RESULT, `${JSON.stringify(results, undefined, 1)}\n`);
-  process.stderr.write(`bench: written to ${RESULT}\n`);
+  const path = options.save ? PUBLISHED : RESULT;
+  writeFileSync(path, `${JSON.stringify(results.map(rounded), undefined, 1)}\n`);
+  process.stderr.write(`bench: written to ${path}\n`);
   const figures = results.flatMap(figuresOf);
   const [first] = results;
   return { figures, ...(first && options.quick ? { closingLine: quickLine(first) } : {}) };
+}
+
+/** Below a tenth of an instruction there is nothing to know. */
+function rounded(result: KernelResult): KernelResult {
+  const round = (value: number) => Math.round(value * 10) / 10;
+  const setups = result.setups.map((setup) => ({
+    ...setup,
+    measured: setup.measured.map((one) => ({
+      ...one,
+      instructions: round(one.instructions),
+      spread: Math.round(one.spread * 1e4) / 1e4,
+    })),
+    programs: setup.programs.map((one) => ({
+      ...one,
+      runs: Math.round(one.runs * 100) / 100,
+      instructionsPerRun: round(one.instructionsPerRun),
+    })),
+  }));
+  return { ...result, setups };
 }
 
 function figuresOf(result: KernelResult): Figure[] {

@@ -18,6 +18,10 @@
 
 #define MESSAGE_BYTES 100
 
+/* What the caller's rule translates, all to PORT. */
+#define NAT_FIRST_PORT 20000
+#define NAT_PORTS 1000
+
 static struct sockaddr_in peer = {.sin_family = AF_INET};
 static int server, client, accepted;
 static char buffer[65536];
@@ -135,10 +139,14 @@ static void udp_connect(void)
 	close(connected(SOCK_DGRAM));
 }
 
+/* Each time to another port, so that a port that comes again finds no entry of its last time. */
 static void udp_send(void)
 {
-	int from = connected(SOCK_DGRAM);
+	static unsigned int cycle;
+	int from;
 
+	peer.sin_port = htons(NAT_FIRST_PORT + cycle++ % NAT_PORTS);
+	from = connected(SOCK_DGRAM);
 	must(send(from, buffer, MESSAGE_BYTES, 0) == MESSAGE_BYTES, "send");
 	must(recv(server, buffer, sizeof(buffer), 0) == MESSAGE_BYTES, "recv");
 	close(from);

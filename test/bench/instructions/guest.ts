@@ -14,10 +14,12 @@ import {
 import { scrape } from "../../support/feed.ts";
 import { median } from "../statistics.ts";
 import {
+  ALL_PROBES,
   COUNTS,
   type Cycle,
   FULL_PLAN,
   type Measured,
+  NAT_NETNS,
   type ProgramCost,
   QUICK_PLAN,
   type Setup,
@@ -25,10 +27,12 @@ import {
 } from "./plan.ts";
 
 const CYCLES = "build/bench/cycles";
-/** The first warms up what runs beside, and is left out. */
-const ROUNDS = 6;
+/**
+ * The first warms up what runs beside, and is left out; of the others the median counts, so there
+ * are more than a collection of garbage lasts.
+ */
+const ROUNDS = 12;
 const HTTP_PORT = 8080;
-const NAT_NETNS = "bench-nat";
 const UDP_PORT = 9090;
 /** Until a peer that says nothing has attached; where nothing runs the clock leaps. */
 const PEER_START_MS = 20_000;
@@ -41,8 +45,11 @@ function makeNat(): void {
   }
   execFileSync("ip", ["netns", "add", NAT_NETNS]);
   execFileSync("ip", ["-n", NAT_NETNS, "link", "set", "lo", "up"]);
-  const rules = `table ip bench { chain output { type nat hook output priority -100;
-    ip daddr 127.0.0.9 udp dport ${UDP_PORT} dnat to 127.0.0.1:${UDP_PORT}; } }`;
+  const rules = `
+    add table ip bench
+    add chain ip bench output { type nat hook output priority -100; }
+    add rule ip bench output ip daddr 127.0.0.9 udp dport 20000-20999 dnat to 127.0.0.1:${UDP_PORT}
+  `;
   execFileSync("ip", ["netns", "exec", NAT_NETNS, "nft", "-f", "-"], { input: rules });
 }
 
@@ -80,10 +87,16 @@ function measure(cycle: Cycle): Measured {
   return { cycle, instructions: middle, spread };
 }
 
+const UNLIMITED = ["--max-events-per-second", "0"];
+
+function asUsual(args: readonly string[]): readonly string[] {
+  return args.includes("--connect-events") ? args : [...args, "--connect-events", "auto"];
+}
+
 /** The setup `act` runs beside; ends it. */
 async function beside(setup: Setup, act: (daemon?: DaemonProcess) => Promise<SetupResult>) {
   if (setup.daemon !== undefined) {
-    const daemon = await startDaemonProcess(["--max-events-per-second", "0", ...setup.daemon]);
+    const daemon = await startDaemonProcess([...UNLIMITED, ...asUsual(setup.daemon)]);
     await sleep(SETTLE_MS);
     const result = await act(daemon);
     await stopDaemon(daemon);
@@ -121,9 +134,7 @@ function labelsOf(text: string): Record<string, string> {
 
 /** Runs of each program per cycle, with those of the kernel's own statistics in them. */
 async function programCosts(cycles: readonly Cycle[]): Promise<ProgramCost[]> {
-  const daemon = await startDaemonProcess([
-    ...["--max-events-per-second", "0", "--program-stats", "on"],
-  ]);
+  const daemon = await startDaemonProcess([...UNLIMITED, ...asUsual(["--program-stats", "on"])]);
   await sleep(SETTLE_MS);
   const costs: ProgramCost[] = [];
   for (const cycle of cycles) {
@@ -158,20 +169,21 @@ async function programStats(url: string): Promise<Map<string, { runs: number; se
 }
 
 async function main(): Promise<void> {
-  const plan = process.argv[2] === "quick" ? QUICK_PLAN : FULL_PLAN;
+  const [, , plan = "full", programs] = process.argv;
   makeNat();
   const nginx = startNginx();
   const results: SetupResult[] = [];
-  for (const setup of plan) {
+  for (const setup of plan === "quick" ? QUICK_PLAN : FULL_PLAN) {
     process.stderr.write(`instructions: ${setup.name}\n`);
     const result = await beside(setup, async (daemon) => ({
       name: setup.name,
-      attached: await attachedTo(daemon),
       measured: setup.cycles.map(measure),
+      // Only now, for a scrape has consequences, such as a scan of ports.
+      attached: await attachedTo(daemon),
       programs: [],
     }));
-    const programs = setup.byProgram === true ? await programCosts(setup.cycles) : [];
-    results.push({ ...result, programs });
+    const isAsked = setup.name === ALL_PROBES && programs === "programs";
+    results.push({ ...result, programs: isAsked ? await programCosts(setup.cycles) : [] });
   }
   nginx.child.kill("SIGTERM");
   const kernel = process.env.GUEST_KERNEL ?? "";

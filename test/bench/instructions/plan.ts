@@ -31,14 +31,15 @@ export interface Setup {
   readonly daemon?: readonly string[];
   readonly peer?: readonly [string, ...string[]];
   readonly cycles: readonly Cycle[];
-  /** By program, too. */
-  readonly byProgram?: boolean;
 }
 
 export const NOTHING = "nothing";
 export const ALL_PROBES = "all probes";
 export const TCPCONNECT = "tcpconnect";
 export const CONNTRACK_EVENTS = "conntrack -E";
+
+/** The network namespace of the cycle behind NAT. */
+export const NAT_NETNS = "bench-nat";
 
 /** What libbpf-tools' tcpconnect tells, in bpftrace's words: a line per connect(). */
 const BPFTRACE = `
@@ -82,13 +83,17 @@ const connectEvents = (which: string): Setup => ({
 
 export const FULL_PLAN: readonly Setup[] = [
   { name: NOTHING, cycles: CYCLES },
-  { name: ALL_PROBES, daemon: [], cycles: CYCLES, byProgram: true },
+  { name: ALL_PROBES, daemon: [], cycles: CYCLES },
   { name: "all probes, kprobe", daemon: ["--backend", "kprobe"], cycles: CYCLES },
   ...PROBE_NAMES.map(only),
   ...["all", "failed", "none"].map(connectEvents),
   { name: TCPCONNECT, peer: [TCPCONNECT], cycles: TCP_CYCLES },
   { name: "bpftrace", peer: ["bpftrace", "-e", BPFTRACE], cycles: TCP_CYCLES },
-  { name: CONNTRACK_EVENTS, peer: ["conntrack", "-E"], cycles: ["udp_nat"] },
+  {
+    name: CONNTRACK_EVENTS,
+    peer: ["ip", "netns", "exec", NAT_NETNS, "conntrack", "-E"],
+    cycles: ["udp_nat"],
+  },
 ];
 
 /** Instructions per cycle of one setup: the median round, and how far the rounds lie apart. */
