@@ -104,14 +104,19 @@ const STATE: StateAnswer = {
   restarts: 0,
 };
 
+/** Each may have waited for the scan, or not for long enough. */
+const SCANNED = ["tuplewatch_network_namespaces", "tuplewatch_local_ports_available"];
+
 /** The first scan of local ports may take longer than a scrape waits for it. */
 async function settledMetrics(
   registry: Registry,
 ): Promise<MetricObjectWithValues<MetricValue<string>>[]> {
   for (let tries = 0; ; tries++) {
     const metrics = await registry.getMetricsAsJSON();
-    const scanned = metrics.find(({ name }) => name === "tuplewatch_network_namespaces");
-    if (scanned?.values.length !== 0 || tries === MAX_TRIES) return metrics;
+    const isScanned = SCANNED.every(
+      (wanted) => metrics.find(({ name }) => name === wanted)?.values.length !== 0,
+    );
+    if (isScanned || tries === MAX_TRIES) return metrics;
     await sleep(RETRY_MS);
   }
 }

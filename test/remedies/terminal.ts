@@ -32,7 +32,8 @@ export class Terminal {
 
   /** Runs a command that waits for packets while `act` makes some, until it wrote all of `expected`. */
   async watch(command: string, act: () => Promise<void>, ...expected: RegExp[]): Promise<void> {
-    const child = spawn("sh", ["-c", command], { cwd: this.#folder });
+    const child = spawn("sh", ["-c", command], { cwd: this.#folder, detached: true });
+    const ended = new Promise((resolve) => child.once("close", resolve));
     let text = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk: Buffer) => {
@@ -44,7 +45,10 @@ export class Terminal {
       await act();
       await until(() => expected.every((one) => one.test(text)), command);
     } finally {
-      child.kill("SIGINT");
+      // The shell's process group: what it waits for would otherwise outlive it.
+      const isRunning = child.exitCode === null && child.signalCode === null;
+      if (child.pid !== undefined && isRunning) process.kill(-child.pid, "SIGKILL");
+      await ended;
     }
   }
 
