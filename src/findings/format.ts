@@ -16,12 +16,18 @@ export function tupleText({ src, dst }: Tuple): string {
   return `${endpointText(src)} -> ${endpointText(dst)}`;
 }
 
-/**
- * Identity of a network namespace: its cookie. Where it has none, before 5.15, its number, which the
- * kernel gives to another one when it is gone, and its name, by which most of these differ.
- */
+/** Identity of a network namespace: its cookie; its number only where it has none. */
 export function netnsKey(netns: NetnsName | undefined): string {
-  return netns?.cookie ?? `inum ${netns?.inum ?? "?"} ${netns?.name ?? ""}`;
+  return netns?.cookie ?? `inum ${netns?.inum ?? "?"}`;
+}
+
+/**
+ * The same for the key of a finding. Before 5.15 not each has a cookie, and the kernel gives the number
+ * to another one when it is gone: most of these differ by their names. What belongs to a flow is
+ * joined without them, for an event may have come before its namespace's name.
+ */
+export function findingNetnsKey(netns: NetnsName | undefined): string {
+  return netns?.cookie ?? `${netnsKey(netns)} ${netns?.name ?? ""}`;
 }
 
 /** Identity of a conntrack table's part: entries of two zones never meet. */

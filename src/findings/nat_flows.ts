@@ -11,7 +11,7 @@
  */
 import type { FindingKind } from "../events/finding-kinds.ts";
 import { FairLruMap, type Principal } from "../util/fair-lru.ts";
-import { endpointText, netnsKey, placeKey, tupleText } from "./format.ts";
+import { endpointText, findingNetnsKey, netnsKey, placeKey, tupleText } from "./format.ts";
 import type { FlowRetryObserved, InsertFailedObserved, NetnsName, Tuple } from "./observed.ts";
 import { timeMs } from "./observed.ts";
 import { principalOf } from "./principal.ts";
@@ -160,7 +160,8 @@ export function isSameFlow({ original, winner }: InsertFailedObserved): boolean 
 function destinationKey(event: InsertFailedObserved): string {
   const { protocol, nat, original, reply } = event;
   const translated = nat === "dnat" ? "" : reply.dst.address;
-  return `${placeKey(event)} ${protocol} ${endpointText(original.dst)} ${translated}`;
+  const place = `${findingNetnsKey(event.netns)} zone ${event.zone ?? 0}`;
+  return `${place} ${protocol} ${endpointText(original.dst)} ${translated}`;
 }
 
 type Refusable = InsertFailedObserved | FlowRetryObserved;

@@ -154,11 +154,6 @@ describe("two flows of one tuple", () => {
   const B = { netns: { cookie: "202", inum: 9 }, owner: undefined };
   const places: [string, object, object][] = [
     ["in two namespaces, though of one inode number", A, B],
-    [
-      "in two namespaces without a cookie, one after the other with one inode number",
-      { ...A, netns: { inum: 9, name: "first" } },
-      { ...A, netns: { inum: 9, name: "second" } },
-    ],
     ["in two zones of one namespace", { ...A, zone: 1 }, { ...A, zone: 2 }],
   ];
   for (const [where, first, second] of places) {
@@ -177,6 +172,25 @@ describe("two flows of one tuple", () => {
       assert.equal(other?.consequence.delayed_flows, undefined);
     });
   }
+
+  it("in namespaces without a cookie that had one number, but not one name, are two findings", () => {
+    const scene = new Scene();
+    const first = { netns: { inum: 9, name: "first" }, owner: undefined };
+    scene.take("conntrack_insert_failed", refused(first));
+    const original = tuple("10.77.1.2:6009 > 10.77.3.2:5355");
+    const second = { ...first, netns: { inum: 9, name: "second" }, original };
+    scene.take("conntrack_insert_failed", refused(second));
+    assert.deepEqual(scene.kinds, ["nat_insert_race", "nat_insert_race"]);
+  });
+
+  it("is joined with its retry where only one of both knows the namespace's name", () => {
+    const scene = new Scene();
+    const nameless = { netns: { inum: 9 }, owner: undefined };
+    scene.take("conntrack_insert_failed", refused(nameless));
+    scene.nowMs += 1000;
+    scene.take("flow_retry", retry({ netns: { inum: 9, name: "late" } }));
+    assert.equal(scene.engine.findings()[0]?.consequence.delayed_flows, 1);
+  });
 
   const late = connectFields({
     local: endpoint("10.77.1.2:6001"),
