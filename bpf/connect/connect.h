@@ -18,10 +18,7 @@ const volatile __u64 config_hash_secret = 0;
 /* The daemon changes it while it runs. */
 __u32 connect_events = CONNECT_EVENTS_ALL;
 
-/*
- * A socket as its storage or the table wants it: what the program was given for it, or the address
- * of nothing, its cookie.
- */
+/* A socket as attempts are looked up by it: the pointer that the program was given, or a cookie. */
 #ifdef ATTEMPTS_IN_SOCKETS
 typedef void *socket_ref;
 #else

@@ -10,6 +10,7 @@
 
 #include "conntrack.h"
 #include "flow_key.h"
+#include "socket_record.h"
 
 #define MAX_FLOWS_SENT 32768
 
@@ -30,8 +31,6 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow_senders);
 } flow_senders SEC(".maps");
-
-#define REFRESH_NS 1000000000ULL
 
 /* An entry of UDP lives for 120 s after its last packet (nf_conntrack_udp_timeout_stream). */
 #define UDP_ENTRY_NS 180000000000ULL
@@ -83,7 +82,7 @@ static __always_inline void note_datagram(
 
 	if (known && known->last_netns == netns->identity &&
 		known->last.process.pid == bpf_get_current_pid_tgid() >> 32 &&
-		bpf_ktime_get_boot_ns() - known->last.time_ns < REFRESH_NS)
+		bpf_ktime_get_boot_ns() - known->last.time_ns < MARK_NS)
 		return;
 	note_sender(flow, netns);
 }
