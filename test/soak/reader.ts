@@ -15,7 +15,7 @@ export class SoakReader {
   events = 0;
   /** Events that gaps named by their seq: not read in time, or no longer kept. */
   missed = 0;
-  /** Events that never had a seq: a ring of the kernel was full. */
+  /** Events that never had a seq: a ring of the kernel was full, or the limit was reached. */
   lostInKernel = 0;
   fault: string | undefined;
   #next: number | undefined;

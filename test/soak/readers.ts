@@ -77,7 +77,7 @@ export class Readers {
     }
   }
 
-  /** What gaps told the steady reader that the rings lost. */
+  /** What gaps told the steady reader that the kernel lost. */
   get lostInKernel(): number {
     return this.#steady.lostInKernel;
   }

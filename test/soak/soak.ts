@@ -4,6 +4,7 @@ import { TestCgroup } from "../support/cgroup.ts";
 import { pidsOf, type Running, startDaemonProcess, withoutReader } from "../support/commands.ts";
 import { addModule } from "../support/conntrack-module.ts";
 import { type Account, balanced } from "../support/conservation.ts";
+import { until } from "../support/until.ts";
 import { Load } from "./load.ts";
 import { Memory } from "./memory.ts";
 import { reloadModule } from "./module-reload.ts";
@@ -69,6 +70,11 @@ async function soakCgroup(cgroup: string, options: SoakOptions): Promise<SoakRes
   return result;
 }
 
+/** For a full ring or, as no event is left out by its kind, for the limit of events a second. */
+export function lostInKernel({ probes }: Account): number {
+  return [...probes.values()].reduce((sum, { lost, filtered }) => sum + lost + filtered, 0);
+}
+
 /** Of load alone. */
 function secondsOf({ amount, roundSeconds }: SoakOptions): number {
   return "rounds" in amount ? amount.rounds * roundSeconds : amount.seconds;
@@ -101,10 +107,12 @@ class Soak {
       await this.#memory.sample();
       this.#say(account);
     } while (!this.#isOver(startedMs));
+    const lost = lostInKernel(account);
+    const isTold = () => readers.lostInKernel >= lost;
+    await until(isTold, `readers are told that the kernel lost ${lost}`);
     readers.end();
-    const lost = [...account.probes.values()].reduce((sum, counts) => sum + counts.lost, 0);
     if (readers.lostInKernel !== lost) {
-      throw new Error(`the rings lost ${lost}, readers were told ${readers.lostInKernel}`);
+      throw new Error(`the kernel lost ${lost}, readers were told ${readers.lostInKernel}`);
     }
     return {
       rounds: this.#memory.settled.length,
