@@ -111,6 +111,7 @@ const LIBBPF = {
   bpf_program__set_autoload: [int, handle, bool],
   bpf_program__attach: [maybeHandle, handle],
   bpf_program__attach_cgroup: [maybeHandle, handle, int],
+  bpf_program__attach_perf_event: [maybeHandle, handle, int],
   bpf_program__attach_kprobe_opts: [maybeHandle, handle, text, pointerTo("bpf_kprobe_opts")],
 
   bpf_link__fd: [int, handle],
@@ -135,7 +136,7 @@ const LIBBPF = {
   bpf_prog_test_run_opts: [int, int, pointerTo("_Inout_ bpf_test_run_opts")],
 } as const satisfies Record<string, Signature>;
 
-/** fcntl, ioctl and syscall are variadic in C; Linux's 64-bit ABIs pass integers the same way. */
+/** fcntl, ioctl, openat and syscall are variadic in C; Linux's 64-bit ABIs pass integers the same way. */
 const LIBC = {
   mmap: [handle, maybeHandle, size, int, int, int, long],
   munmap: [int, handle, size],
@@ -144,6 +145,7 @@ const LIBC = {
   memcpy: [handle, memory, memory, size],
   close: [int, int],
   fcntl: [int, int, int, long],
+  openat: [int, int, text, int],
   clock_gettime: [int, int, memory],
   clock_getres: [int, int, memory],
   socket: [int, int, int, int],

@@ -30,7 +30,6 @@ export { BpfMap, type MapKey, type MapSpec, possibleCpus } from "./map.ts";
 export { pageBytes, returnFreedMemory } from "./memory.ts";
 export { LoadedObject, type LoadOptions, OpenObject, type OpenOptions } from "./object.ts";
 export { OpenMap } from "./open-map.ts";
-export { openTracepoint, setEventProgram } from "./perf-event.ts";
 export {
   bindSocket,
   clockNs,

@@ -3,6 +3,9 @@ import { libbpf, libc, optionStruct, type Pointer } from "./ffi.ts";
 import { type ProgramInfo, readProgramInfo } from "./info.ts";
 import { Link } from "./link.ts";
 import { captureLog, summariseLog } from "./log.ts";
+import { openTracepoint } from "./perf-event.ts";
+import { closeFd } from "./posix.ts";
+import { tracepointNumber } from "./tracefs.ts";
 
 /** A program of an object that is open and not loaded yet. */
 export class OpenProgram {
@@ -44,6 +47,9 @@ export interface TestRunOptions {
   /** Number of runs, for program types that can repeat. Default 1. */
   readonly repeat?: number;
 }
+
+/** "tp" is short for it (libbpf 1.1, section_defs). */
+const TRACEPOINT_SECTION = /^(?:tracepoint|tp)\/([^/]+)\/([^/]+)$/;
 
 /** A loaded program. */
 export class Program {
@@ -94,7 +100,24 @@ export class Program {
 
   /** Attaches to what the section names: tracing, tracepoints, kprobes. */
   attach(): Link {
+    const [, category, event] = TRACEPOINT_SECTION.exec(this.section) ?? [];
+    if (category !== undefined && event !== undefined)
+      return this.attachTracepoint(category, event);
     return this.#attach(this.section, (pointer) => libbpf().bpf_program__attach(pointer));
+  }
+
+  /** Whether or not tracefs is mounted, which libbpf needs. */
+  attachTracepoint(category: string, event: string): Link {
+    const eventFd = openTracepoint(tracepointNumber(category, event), `${category}:${event}`);
+    try {
+      // The link closes the event with itself.
+      return this.#attach(`tracepoint ${category}:${event}`, (pointer) =>
+        libbpf().bpf_program__attach_perf_event(pointer, eventFd),
+      );
+    } catch (error) {
+      closeFd(eventFd);
+      throw error;
+    }
   }
 
   attachCgroup(cgroupFd: number): Link {

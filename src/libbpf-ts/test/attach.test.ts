@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
-import { closeFd, type LoadedObject, openTracepoint, setEventProgram } from "../src/index.ts";
+import { fileURLToPath } from "node:url";
+import type { LoadedObject } from "../src/index.ts";
 import { openTestObject, until } from "./support.ts";
 
 let loaded: LoadedObject;
@@ -38,16 +40,40 @@ for (const [program, counter] of [
   });
 }
 
-test("a tracepoint's number in tracefs will do", () => {
-  const id = Number(readFileSync("/sys/kernel/tracing/events/task/task_rename/id", "utf8"));
-  const before = loaded.getGlobal("seen_tracepoint") as bigint;
-  const event = openTracepoint(id);
-  setEventProgram(event, loaded.program("on_tracepoint").fd, "task_rename");
-  rename(3);
-  closeFd(event);
-  rename(2);
-  assert.equal(loaded.getGlobal("seen_tracepoint"), before + 3n);
-  assert.throws(() => openTracepoint(1 << 30), { operation: "open perf event" });
+/** Runs traced-renames.ts after a shell command, whose mounts are its own. */
+function tracedRenames(command: string, wrapper: readonly string[] = []): unknown {
+  const script = fileURLToPath(new URL("traced-renames.js", import.meta.url));
+  const args = ["--mount", "sh", "-c", `${command}\nexec "$@"`, "sh", ...wrapper];
+  const text = execFileSync("unshare", [...args, process.execPath, script], { encoding: "utf8" });
+  return JSON.parse(text);
+}
+
+const UNMOUNT =
+  "for at in tracing debug; do while umount -l /sys/kernel/$at; do :; done; done 2>/dev/null";
+const MOUNT = `${UNMOUNT}; mount -t tracefs tracefs /sys/kernel/tracing`;
+const SEEN = { seen: 3, tracefs: 0, events: 1, eventsAfter: 0 };
+
+test("a tracepoint is attached to with tracefs mounted and without, and nothing is left open", () => {
+  assert.deepEqual(tracedRenames(MOUNT), { ...SEEN, mounts: 1 });
+  assert.deepEqual(tracedRenames(UNMOUNT), { ...SEEN, mounts: 0 });
+});
+
+test("a tracepoint without tracefs and the right to open it is an error that says so", () => {
+  const wrapper = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
+  assert.deepEqual(tracedRenames(MOUNT, wrapper), { ...SEEN, mounts: 1 });
+  assert.deepEqual(tracedRenames(UNMOUNT, wrapper), {
+    message:
+      "open tracefs: EPERM: it cannot be read at /sys/kernel/tracing, and to open it without a mount needs CAP_SYS_ADMIN and fsopen(2)",
+  });
+});
+
+test("a tracepoint that the kernel does not have is an error that names it", () => {
+  const attach = () => loaded.program("on_tracepoint").attachTracepoint("task", "no_such");
+  assert.throws(attach, {
+    operation: "open in tracefs",
+    object: "events/task/no_such/id",
+    code: "ENOENT",
+  });
 });
 
 test("a cgroup program sees this process's connects", async () => {
