@@ -8,68 +8,19 @@
  * The cgroup hooks see an attempt begin, in the process that makes it. What becomes of it is told
  * by the TCP state once the attempt has left the call (inet_sock_set_state), else by the call's
  * return value: fexit of inet_stream_connect and inet_dgram_connect, which also covers io_uring,
- * or where fexit is refused the tracepoints of the connect system call.
+ * or where fexit is refused the connect system call (system_call.h).
  *
  * Whoever takes an attempt owns it, so that it is reported exactly once, when the socket is closed
  * at the latest.
  */
 #include "event.h"
-
-#define MAX_CALLS 16384
-
-/*
- * connect() calls under way, by thread: the cookie of the socket whose attempt the call began.
- * Those that are forgotten first wait for long, and the TCP state tells their results.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_CALLS);
-	__type(key, __u64);
-	__type(value, __u64);
-} calls SEC(".maps");
+#include "return_value.h"
+#include "system_call.h"
 
 /* Until a TCP attempt is made whose return value cannot be seen, closed sockets need no look. */
 bool some_without_return = false;
 
 static const struct connect_event *unused_connect_event __attribute__((unused, used));
-
-/* As far as the socket's state tells; that of a UDP socket is ESTABLISHED or CLOSE. */
-static __always_inline bool is_connected(const struct attempt *attempt)
-{
-	struct sock *sk = (struct sock *)attempt->sk;
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-
-	return state != TCP_CLOSE && state != TCP_SYN_SENT && state != TCP_SYN_RECV;
-}
-
-/* The result of a call that has come back with `ret` (0 or a negative errno). */
-static __always_inline void resolve_return(socket_ref ref, long ret)
-{
-	struct attempt *attempt = find_attempt(ref);
-
-	if (!attempt)
-		return;
-	if (ret == -EINPROGRESS || ret == -EALREADY || ret == -EINTR || ret == -ERESTARTSYS)
-		return; /* goes on without the caller; the TCP state will tell */
-	if (ret == 0 && attempt->protocol == IPPROTO_TCP && !is_connected(attempt))
-		return; /* TCP_FASTOPEN_CONNECT: the SYN leaves with the first write */
-	resolve(ref, -ret, 0, ret == 0);
-}
-
-/* Tell whether a return value will be seen for the attempt that this thread begins. */
-static __always_inline bool return_expected(__u64 cookie)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	__u64 *call;
-
-	if (config_return_source != RETURN_SOURCE_SYSCALL)
-		return config_return_source == RETURN_SOURCE_FEXIT;
-	call = bpf_map_lookup_elem(&calls, &thread);
-	if (!call)
-		return false; /* io_uring, MSG_FASTOPEN or a socket of the kernel's own */
-	*call = cookie;
-	return true;
-}
 
 static __always_inline void describe(struct bpf_sock_addr *ctx, struct attempt *attempt)
 {
@@ -246,38 +197,6 @@ int release_socket(struct bpf_sock *ctx)
 		resolve(ref, ECANCELED, 0, true);
 	return 1;
 }
-
-#ifndef ATTEMPTS_IN_SOCKETS
-SEC("tracepoint/syscalls/sys_enter_connect")
-int enter_connect(struct trace_event_raw_sys_enter *ctx)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	__u64 no_cookie = 0;
-	__u16 family = 0;
-
-	bpf_probe_read_user(&family, sizeof(family), (void *)ctx->args[1]);
-	if (family == AF_INET || family == AF_INET6)
-		bpf_map_update_elem(&calls, &thread, &no_cookie, BPF_ANY);
-	return 0;
-}
-
-SEC("tracepoint/syscalls/sys_exit_connect")
-int exit_connect(struct trace_event_raw_sys_exit *ctx)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	__u64 *call = bpf_map_lookup_elem(&calls, &thread);
-	__u64 cookie;
-
-	if (!call)
-		return 0;
-	cookie = *call;
-	bpf_map_delete_elem(&calls, &thread);
-	if (cookie)
-		resolve_return(cookie, ctx->ret);
-	return 0;
-}
-
-#endif
 
 SEC("fexit/inet_stream_connect")
 int BPF_PROG(

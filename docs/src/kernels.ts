@@ -10,7 +10,8 @@ const MECHANISMS: Readonly<Record<BackendName, string>> = {
   fentry: "BPF trampolines at the entry and the return of kernel functions",
   kprobe: "breakpoints at the entry and the return of kernel functions",
   drop_tracepoint: "the tracepoint of dropped packets (`kfree_skb`), with the reason of the drop",
-  syscall_tracepoint: "the tracepoints of the system call, for its result; needs no trampolines",
+  syscall_tracepoint:
+    "the tracepoints of the system call, for its result; needs no trampolines, and no mounted tracefs",
   tcp_state: "the tracepoint of TCP's states (`inet_sock_set_state`) alone",
   counters: "attaches nothing: the kernel's own counters, which are collected with any backend",
 };

@@ -8,7 +8,7 @@ import type { ProbeMaps } from "./probe-maps.ts";
 import type { SharedMaps } from "./shared-maps.ts";
 import { findSymbol, readSymbols } from "./symbols.ts";
 
-/** A backend that was not taken, and the reason. */
+/** A backend that was not taken, or not by its best programs, and the reason. */
 export interface RejectedBackend {
   readonly backend: string;
   readonly reason: string;
@@ -67,17 +67,38 @@ export function attachProbe(
       rejected.push({ backend: candidate.name, reason: `waiting for module ${module}` });
       continue;
     }
-    const backend = withoutAbsent(candidate);
-    try {
-      const object = loadBackend(probe, backend, settings);
-      beforeAttach();
-      return { probe, backend, rejected, object, ...start(object, backend, settings) };
-    } catch (error) {
-      if (!(error instanceof BpfError)) throw error;
-      rejected.push({ backend: backend.name, reason: summaryOf(error) });
-    }
+    const [best, dearer] = variantsOf(withoutAbsent(candidate));
+    const tried = tryBackend(probe, best, settings, beforeAttach);
+    if ("object" in tried) return { probe, rejected, ...tried };
+    const second = dearer && tryBackend(probe, dearer, settings, beforeAttach);
+    const cost = second && "object" in second ? `; ${candidate.otherwise?.cost}` : "";
+    rejected.push({ backend: candidate.name, reason: tried.reason + cost });
+    if (second && "object" in second) return { probe, rejected, ...second };
   }
   return { probe, rejected };
+}
+
+function variantsOf(backend: Backend): [best: Backend, dearer?: Backend] {
+  const { otherwise } = backend;
+  return otherwise === undefined
+    ? [backend]
+    : [backend, { ...backend, programs: otherwise.programs }];
+}
+
+function tryBackend(
+  probe: Probe,
+  backend: Backend,
+  settings: AttachSettings,
+  beforeAttach: () => void,
+): Pick<AttachedProbe, "backend" | "object" | "links"> | Pick<RejectedBackend, "reason"> {
+  try {
+    const object = loadBackend(probe, backend, settings);
+    beforeAttach();
+    return { backend, object, ...start(object, backend, settings) };
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    return { reason: summaryOf(error) };
+  }
 }
 
 /** One line: what failed, and what libbpf said first of it. */

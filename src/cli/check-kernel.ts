@@ -43,17 +43,15 @@ function checkProbe(probe: Probe, cgroupFd: number | undefined): ProbeReport {
 }
 
 function checkBackend(probe: Probe, backend: Backend, cgroupFd: number | undefined): BackendReport {
-  const reason = refusalOf(probe, backend, cgroupFd);
-  const available = reason === undefined;
+  const { available, reason } = attachForAMoment(probe, backend, cgroupFd);
   return { backend: backend.name, available, ...(reason !== undefined && { reason }) };
 }
 
-/** Attaches for a moment; undefined if that went well. */
-function refusalOf(
+function attachForAMoment(
   probe: Probe,
   backend: Backend,
   cgroupFd: number | undefined,
-): string | undefined {
+): Omit<BackendReport, "backend"> {
   const shared = new SharedMaps();
   const run = new ProbeRun(probe, {
     backends: [backend],
@@ -63,7 +61,10 @@ function refusalOf(
   });
   try {
     run.attach();
-    return run.attached === undefined ? (run.rejected[0]?.reason ?? "unknown") : undefined;
+    const reason = run.rejected[0]?.reason;
+    return run.attached === undefined
+      ? { available: false, reason: reason ?? "unknown" }
+      : { available: true, ...(reason !== undefined && { reason }) };
   } finally {
     run.close();
     shared.close();

@@ -3,7 +3,7 @@ import { type Paint, painter } from "./style.ts";
 export interface BackendReport {
   readonly backend: string;
   readonly available: boolean;
-  /** Why it is not available. */
+  /** Why it is not available, or not by its best programs. */
   readonly reason?: string;
 }
 

@@ -34,9 +34,10 @@ function asText(body: Status, paint: Paint): string {
   if (kernel === null) return `${lines.join("\n")}\n`;
   lines.push(`kernel ${kernel.release}`, "");
   lines.push(...columns([HEAD, ...kernel.probes.map(row)]));
-  for (const { probe, passed_over: rejected } of kernel.probes) {
+  for (const { probe, backend: attached, passed_over: rejected } of kernel.probes) {
     for (const { backend, reason } of rejected) {
-      lines.push(paint("dim", `${probe}: not ${backend}: ${reason}`));
+      const not = backend === attached ? "not the best of" : "not";
+      lines.push(paint("dim", `${probe}: ${not} ${backend}: ${reason}`));
     }
   }
   return `${lines.join("\n")}\n`;

@@ -36,7 +36,8 @@ export const NEEDS: readonly Need[] = [
   },
   {
     capability: "CAP_SYS_ADMIN",
-    toAttach: "read the BTF of modules; alone it stands for the three above",
+    toAttach:
+      "read the BTF of modules, open tracefs where it is not mounted; alone it stands for the three above",
     toRun: "enter network namespaces: to know them, to count their ports and conntrack entries",
   },
   {
@@ -46,7 +47,7 @@ export const NEEDS: readonly Need[] = [
   },
   {
     capability: "CAP_DAC_READ_SEARCH",
-    toAttach: "read tracefs, for programs on syscall tracepoints",
+    toAttach: "read tracefs, for programs on syscall tracepoints, if not root",
     toRun: "list the descriptors of other users' processes",
   },
   {

@@ -25,8 +25,11 @@ export class Probes {
     setText(this.#about, `${version}${release}, ${state}`);
     const probes = kernel?.probes ?? [];
     this.#rows.replaceChildren(...probes.map(row));
-    const reasons = probes.flatMap(({ probe, passed_over: rejected }) =>
-      rejected.map(({ backend, reason }) => `${probe}: not ${backend}: ${reason}`),
+    const reasons = probes.flatMap(({ probe, backend: attached, passed_over: rejected }) =>
+      rejected.map(({ backend, reason }) => {
+        const not = backend === attached ? "not the best of" : "not";
+        return `${probe}: ${not} ${backend}: ${reason}`;
+      }),
     );
     this.#rejected.replaceChildren(...reasons.map((reason) => element("li", {}, reason)));
     this.#why.hidden = reasons.length === 0;

@@ -60,9 +60,14 @@ export const connect: Probe = {
     {
       name: "syscall_tracepoint",
       sinceKernel: "5.10",
-      blindTo: "results of UDP and unroutable connects through io_uring: `unknown`",
+      blindTo:
+        "results of UDP and unroutable connects through io_uring or by 32-bit programs: `unknown`",
       objects: [IN_TABLE],
       programs: ["set_state", "destroy_sock", "enter_connect", "exit_connect"],
+      otherwise: {
+        programs: ["set_state", "destroy_sock", "enter_any_call", "exit_any_call"],
+        cost: "results are seen by sys_enter and sys_exit, at a cost for each system call",
+      },
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: enumValue(returnSourceNames, "syscall") },
     },

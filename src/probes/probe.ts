@@ -11,6 +11,13 @@ export interface Kprobe {
   readonly ret?: boolean;
 }
 
+/** Programs that know as much as a backend's own, and cost more. */
+export interface Otherwise {
+  readonly programs: readonly string[];
+  /** For people: what they hook instead, and how often they run. */
+  readonly cost: string;
+}
+
 /** One way of attaching a probe, best first in a probe's list. */
 export interface Backend {
   readonly name: string;
@@ -27,6 +34,8 @@ export interface Backend {
   readonly objects?: readonly string[];
   /** Programs of the probe's object that it attaches by their section. */
   readonly programs: readonly string[];
+  /** Takes the place of `programs` where those cannot be attached. */
+  readonly otherwise?: Otherwise;
   /** Programs that it loads for the daemon to run; nothing in the kernel calls them. */
   readonly calledPrograms?: readonly string[];
   /** Programs that it attaches to the cgroup2 root. */

@@ -13,6 +13,9 @@ import socket
 import sys
 import threading
 
+sys.dont_write_bytecode = True
+from deny_connects import deny_connects  # noqa: E402
+
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 LOOPBACK = "127.0.0.1"
 CLOSED_PORT = 1
@@ -246,6 +249,12 @@ def bound_port_taken(count):
     return made
 
 
+def denied(make, count):
+    """As a firewall by cgroup has it; the process is in $CGROUP."""
+    deny_connects(os.environ["CGROUP"])
+    return [attempt(make(), (LOOPBACK, 47000)) for _ in range(count)]
+
+
 KEEP = []
 KINDS = {
     "ok": lambda count: to_listener(count, nothing),
@@ -274,6 +283,8 @@ KINDS = {
     "bind_address_no_port_held": lambda count: to_listener(count, bind_address_no_port, keep=KEEP),
     "udp_exhausted": udp_exhausted,
     "bound_port_taken": bound_port_taken,
+    "denied": lambda count: denied(tcp, count),
+    "udp_denied": lambda count: denied(udp, count),
 }
 
 

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { getStatus } from "../support/api.ts";
 import { start, startDaemonProcess } from "../support/commands.ts";
 import { CONNECT_KINDS, checkEvents } from "../support/connect-kinds.ts";
 import type { Attempts } from "../support/connects.ts";
 import type { ParsedEvent } from "../support/events.ts";
 import { eventsOf, metric } from "../support/feed.ts";
 import { FAULTS, Netns } from "../support/netns.ts";
+import { TRACEFS_WRAPPERS } from "../support/tracefs.ts";
 import { until } from "../support/until.ts";
 
 type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
@@ -19,7 +21,20 @@ const PROCESSES = 4;
 const PER_PROCESS = 500;
 const UNLIMITED = ["--max-events-per-second", "0"];
 
-const BACKENDS = ["fentry", "syscall_tracepoint", "tcp_state"];
+/** Each backend, and that of system calls in each of its ways. */
+const WAYS = {
+  fentry: { backend: "fentry", limit: {} },
+  syscall_tracepoint: { backend: "syscall_tracepoint", limit: {} },
+  "syscall_tracepoint without a mount": {
+    backend: "syscall_tracepoint",
+    limit: { wrapper: TRACEFS_WRAPPERS.unmounted },
+  },
+  "syscall_tracepoint of all calls": {
+    backend: "syscall_tracepoint",
+    limit: { wrapper: TRACEFS_WRAPPERS.withoutPerf },
+  },
+  tcp_state: { backend: "tcp_state", limit: {} },
+};
 
 /** The same attempts, seen at once by a daemon for each backend. */
 describe("connect events", () => {
@@ -28,9 +43,9 @@ describe("connect events", () => {
   let made: Attempts[] = [];
 
   before(async () => {
-    for (const backend of BACKENDS) {
+    for (const [way, { backend, limit }] of Object.entries(WAYS)) {
       const args = ["--probes", "connect", "--backend", backend, ...UNLIMITED];
-      daemons.set(backend, await startDaemonProcess(args));
+      daemons.set(way, await startDaemonProcess(args, limit));
     }
     // A guest starts processes slowly: one of them makes the attempts of all kinds.
     const args = KINDS.flatMap((kind) => [kind, String(COUNT)]);
@@ -48,14 +63,21 @@ describe("connect events", () => {
     }
   });
 
-  for (const backend of BACKENDS) {
-    describe(`by ${backend}`, () => {
+  for (const [way, { backend }] of Object.entries(WAYS)) {
+    describe(`by ${way}`, () => {
       const all = COUNT * KINDS.length;
       let events: ParsedEvent[] = [];
 
       before(async () => {
-        const { url } = daemons.get(backend) as Daemon;
+        const { url } = daemons.get(way) as Daemon;
         events = await eventsOf(url, all, { pid: String(made[0]?.pid) });
+      });
+
+      test("as its daemon says", async () => {
+        const { url } = daemons.get(way) as Daemon;
+        const [probe] = (await getStatus(url)).kernel?.probes ?? [];
+        const dearer = probe?.passed_over.map(({ reason }) => reason).join() ?? "";
+        assert.equal(/sys_enter and sys_exit/.test(dearer), way.endsWith("of all calls"), dearer);
       });
 
       test(`${all} attempts are as many events`, () => {

@@ -13,7 +13,8 @@ const probe = Type.Object(
       description: "The one attached; null while none is.",
     }),
     passed_over: Type.Array(Type.Object({ backend, reason: text("Why it is not used.") }), {
-      description: "Better backends than the one attached.",
+      description:
+        "Better backends than the one attached; that one, too, where its best programs were refused.",
     }),
     attempted: count("Events that it had to report: emitted + lost + filtered."),
     emitted: count("Events that it put into its ring."),
