@@ -33,7 +33,7 @@ Files: PREFIX/lib/tuplewatch, PREFIX/bin/tuplewatch, PREFIX/lib/systemd/system/t
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const UNITS = ["tuplewatch.socket", "tuplewatch.service"];
-/** Attached by perf_event_open(2), which the service may not call by default. */
+/** Attached by perf_event_open(2), which the service may not call by default (systemd/perf.conf). */
 const PERF_BACKENDS = ["kprobe", "syscall_tracepoint"];
 
 /** Where Node has it: SIGUSR1 never opens the debugger, not even before the daemon's first line. */
@@ -160,7 +160,7 @@ function installUnits() {
   write(paths.settings, readFileSync(join(root, "systemd/tuplewatch.default"), "utf8"));
 }
 
-/** The service may call perf_event_open where the best backend of a probe needs it. */
+/** The service may call perf_event_open, and open tracefs, where the best backend of a probe needs it. */
 function fitToKernel() {
   rmSync(placed(paths.dropIn), { force: true });
   const { stdout } = spawnSync(placed(paths.bin), ["check", "--json"], { encoding: "utf8" });

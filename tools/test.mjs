@@ -16,13 +16,6 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-/**
- * Programs on system calls are attached by their number in tracefs, which containers and minimal
- * hosts do not mount: these tests mount it for themselves alone.
- */
-const TRACEFS = "/sys/kernel/tracing";
-const WITH_TRACEFS = `[ -e ${TRACEFS}/events ] || mount -t tracefs tracefs ${TRACEFS}; exec "$0" "$@"`;
-
 function step(name, command, commandArgs) {
   const startedMs = performance.now();
   process.stdout.write(`\n== ${name}\n`);
@@ -74,7 +67,7 @@ if (!args.includes("--guests")) {
   );
   // One file at a time: they share one kernel, and several measure time.
   const tests = ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files];
-  step("tests on this host", "unshare", ["--mount", "sh", "-c", WITH_TRACEFS, node, ...tests]);
+  step("tests on this host", node, tests);
 }
 if (!args.includes("--host")) {
   step("cost in instructions", node, ["build/test/bench/instructions/check.js"]);

@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { eventsOf, metric } from "../support/feed.ts";
 import { fetchAgain } from "../support/fetch.ts";
 import { until } from "../support/until.ts";
 
 const URL = "http://127.0.0.1:5961";
+const DROP_INS = "/etc/systemd/system/tuplewatch.service.d";
 const SETTINGS = "/etc/default/tuplewatch";
 /** An emulated machine starts the daemon in some ten seconds. */
 const LIMIT_MS = 90_000;
@@ -31,7 +40,11 @@ function installer(...args: string[]): string {
 interface Status {
   readonly privileges: { readonly capabilities: readonly string[] };
   readonly kernel: {
-    readonly probes: readonly { readonly probe: string; readonly backend: string | null }[];
+    readonly probes: readonly {
+      readonly probe: string;
+      readonly backend: string | null;
+      readonly passed_over: readonly { readonly reason: string }[];
+    }[];
     readonly network_namespaces: readonly unknown[];
   };
 }
@@ -149,6 +162,18 @@ describe("the systemd service", () => {
     assert.match(log, /Watchdog timeout/);
   });
 
+  test("attaches to tracepoints by number, without a mounted tracefs, if its filter is fitted", async () => {
+    const hidden = "[Service]\nInaccessiblePaths=/sys/kernel/tracing /sys/kernel/debug\n";
+    const backend = "Environment=TUPLEWATCH_BACKEND=syscall_tracepoint\n";
+    mkdirSync(DROP_INS, { recursive: true });
+    writeFileSync(`${DROP_INS}/hidden.conf`, hidden + backend);
+    assert.match((await connectAfterRestart()) ?? "", /EPERM.*; results are seen by sys_enter/);
+    copyFileSync("systemd/perf.conf", `${DROP_INS}/perf.conf`);
+    assert.equal(await connectAfterRestart(), undefined);
+    rmSync(DROP_INS, { recursive: true });
+    systemctl("daemon-reload");
+  });
+
   test("can be installed again, which keeps the settings", () => {
     const own = "TUPLEWATCH_LOG_LEVEL=debug\n";
     execFileSync("sh", ["-c", `printf '${own}' >${SETTINGS}`]);
@@ -193,6 +218,16 @@ describe("the systemd service", () => {
     installer("--uninstall");
   });
 });
+
+/** Why the connect probe does not have the best programs of its backend. */
+async function connectAfterRestart(): Promise<string | undefined> {
+  systemctl("daemon-reload");
+  systemctl("restart", "tuplewatch.service");
+  const { probes } = (await fetchStatus()).kernel;
+  const connect = probes.find(({ probe }) => probe === "connect");
+  assert.equal(connect?.backend, "syscall_tracepoint");
+  return connect.passed_over[0]?.reason;
+}
 
 /** Fields of proc_pid_status(5); none for a process that has ended. */
 function statusOf(pid: string): Record<string, string> {
