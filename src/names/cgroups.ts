@@ -12,8 +12,11 @@ const PROCESS_TTL_MS = 5000;
 /** An id that was not found is not looked for again before this. */
 const RESCAN_MS = 1000;
 
-/** The root of a cgroup2 tree; on hybrid hosts every process is in it. */
+/** The root of a cgroup2 tree; where there are other hierarchies every process may be in it. */
 const ROOT_ID = 1;
+
+/** Set by exit_signals() (include/linux/sched.h). */
+const PF_EXITING = 4;
 
 /** Path below the hierarchy's root, as in /proc/PID/cgroup, and what it tells. */
 export interface CgroupName extends Workload {
@@ -35,6 +38,8 @@ interface ProcessName {
 export class Cgroups {
   readonly #mount: string | undefined;
   readonly #source: PathSource;
+  /** Of who is in the root and has ended: in other hierarchies it may have been anywhere. */
+  readonly #ended: CgroupName | undefined = isUnified(ownHierarchies()) ? ROOT : undefined;
   readonly #names = new LruMap<number, CgroupName>(MAX_PATHS);
   readonly #processes = new LruMap<number, ProcessName>(MAX_PROCESSES);
   #scannedAtMs = Number.NEGATIVE_INFINITY;
@@ -50,7 +55,7 @@ export class Cgroups {
   name(id: number, pid: number): CgroupName | undefined {
     if (id === 0) return undefined;
     if (id !== ROOT_ID) return this.#nameOfId(id);
-    return this.nameOfProcess(pid) ?? ROOT;
+    return this.nameOfProcess(pid) ?? this.#ended;
   }
 
   #nameOfId(id: number): CgroupName | undefined {
@@ -108,13 +113,39 @@ function readCgroupPath(path: string): CgroupName {
   return { path, ...workloadOf(path) };
 }
 
-/** The path of a process's cgroup; undefined if it has ended. */
+/**
+ * The path of a process's cgroup; undefined if it has ended. One that nobody has waited for yet is
+ * shown in the root of each version 1 hierarchy, and in a version 2 cgroup that may have been
+ * deleted (proc_cgroup_show(), kernel/cgroup/cgroup.c).
+ */
 export function readProcessPath(pid: number): string | undefined {
   try {
-    return parseProcCgroup(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+    const path = parseProcCgroup(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+    const isDoubtful = path === "/" || path?.endsWith(" (deleted)") === true;
+    return isDoubtful && hasEnded(pid) ? undefined : path;
   } catch {
     return undefined; // the process is gone
   }
+}
+
+/** By its flags, the seventh field after the name in parentheses: do_task_stat(), fs/proc/array.c. */
+function hasEnded(pid: number): boolean {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
+  return (flags & PF_EXITING) !== 0;
+}
+
+function ownHierarchies(): string {
+  try {
+    return readFileSync("/proc/self/cgroup", "utf8");
+  } catch {
+    return ""; // a kernel without cgroups
+  }
+}
+
+/** Whether /proc/PID/cgroup has no hierarchy but that of version 2. */
+export function isUnified(text: string): boolean {
+  return /^0::\/.*\n?$/.test(text);
 }
 
 /**

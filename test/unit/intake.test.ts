@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { Registry } from "prom-client";
 import type { EventBatch } from "../../src/events/event.ts";
 import { Intake, type ObservedRecord } from "../../src/intake/intake.ts";
 import { Journal } from "../../src/journal/journal.ts";
-import { Cgroups } from "../../src/names/cgroups.ts";
+import { Cgroups, isUnified } from "../../src/names/cgroups.ts";
 import { NetnsNames } from "../../src/names/netns.ts";
 import type { NetnsAnswer, NetnsQuestion } from "../../src/names/netns-resolver.ts";
 import { connect } from "../../src/probes/connect.ts";
@@ -133,13 +135,22 @@ describe("names of a batch", () => {
     );
   });
 
-  it("are those of the process in its root cgroup, and of nobody where nobody is known", () => {
+  it("are those of the process in its root cgroup, and none where it has ended", () => {
     const pipeline = new Pipeline(connect);
     const own = { "head.process.pid": process.pid, "head.cgroup_id": 1 };
-    pipeline.connects(own, { "head.cgroup_id": 1 }, { "head.process.pid": process.pid }, own);
-    const [first, nobody, unasked, last] = pipeline.cgroupPaths();
+    const { pid } = spawnSync("true");
+    const ended = { "head.process.pid": pid, "head.cgroup_id": 1 };
+    pipeline.connects(
+      own,
+      ended,
+      { "head.cgroup_id": 1 },
+      { "head.process.pid": process.pid },
+      own,
+    );
+    const [first, gone, nobody, unasked, last] = pipeline.cgroupPaths();
     assert.equal(typeof first, "string");
-    assert.deepEqual([nobody, unasked, last], ["/", undefined, first]);
+    const root = isUnified(readFileSync("/proc/self/cgroup", "utf8")) ? "/" : undefined;
+    assert.deepEqual([gone, nobody, unasked, last], [root, root, undefined, first]);
   });
 });
 

@@ -8,7 +8,7 @@ import { formatAddress, formatLocal, resultName } from "../../src/events/fields.
 import { formatTime } from "../../src/kernel/clock.ts";
 import { parseProcStats } from "../../src/kernel/conntrack-stats.ts";
 import { parseNetstat } from "../../src/kernel/netstat.ts";
-import { parseProcCgroup } from "../../src/names/cgroups.ts";
+import { isUnified, parseProcCgroup } from "../../src/names/cgroups.ts";
 import { LruMap } from "../../src/util/lru.ts";
 
 describe("parseNetstat", () => {
@@ -46,6 +46,14 @@ describe("parseProcStats", () => {
     const stats = parseProcStats(`${names}\n0000000a  00000003 00000001 00000004 00000005\n`);
     assert.deepEqual([stats.clash_resolve, stats.error, stats.chain_toolong], [3, 4, 5]);
   });
+});
+
+it("only version 2 is the unified hierarchy", () => {
+  assert.ok(isUnified("0::/\n"));
+  assert.ok(isUnified("0::/a.slice/b.service\n"));
+  for (const text of ["", "1:name=systemd:/\n0::/\n", "0::/\n1:cpu:/\n", "4:memory:/a\n"]) {
+    assert.ok(!isUnified(text), text);
+  }
 });
 
 describe("parseProcCgroup", () => {
