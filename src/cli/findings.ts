@@ -1,4 +1,4 @@
-import { endpoint, who } from "../events/line.ts";
+import { amounts, endpoint, who } from "../events/line.ts";
 import type { FindingJson } from "../findings/finding.ts";
 import { printable } from "../util/text.ts";
 import { Api, type Target } from "./api.ts";
@@ -60,10 +60,8 @@ function roleText({ role }: FindingJson["parties"][number]): string {
 }
 
 function partyText(party: FindingJson["parties"][number]): string {
-  const { local, peer, ports } = party;
+  const { local, peer } = party;
   const flow = [local, peer].filter((end) => end !== undefined).map(endpoint);
-  const held = ports === undefined ? [] : [`${ports} ports`];
-  return printable(
-    [who(party), flow.join(" > "), ...held].filter((word) => word !== "").join("  "),
-  );
+  const words = [who(party), flow.join(" > "), ...amounts(party)];
+  return printable(words.filter((word) => word !== "").join("  "));
 }

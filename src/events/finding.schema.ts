@@ -29,9 +29,27 @@ const party = Type.Object(
     socket_cookie: Type.Optional(socketCookie),
     local: Type.Optional(localEndpoint),
     peer: Type.Optional(endpoint),
-    ports: Type.Optional(count("Local ports that it holds.")),
+    processes: Type.Optional(
+      Type.Integer({
+        minimum: 2,
+        maximum: 64,
+        description: "It was seen as at least so many processes; absent if as one.",
+      }),
+    ),
+    failures: Type.Optional(
+      count("What failed for it, of what `count` counts: calls, packets, connections, sockets."),
+    ),
+    ports: Type.Optional(
+      count("Local ports that it holds; one that several of its processes share counts for each."),
+    ),
   },
-  { title: "Party", description: "One side of an incident." },
+  {
+    title: "Party",
+    description:
+      "One side of an incident: a program of one user in one cgroup and network namespace. " +
+      "`process` is the one of its processes that was seen first, and socket and addresses are " +
+      "that one's.",
+  },
 );
 
 const findingTuple = Type.Object(
@@ -127,7 +145,11 @@ export const finding = Type.Object(
     ),
     replaced_by: Type.Optional(text("Id of the finding that took its place.")),
     count: count("Incidents in it."),
-    parties: Type.Array(party, { description: "The first few." }),
+    parties: Type.Array(party, {
+      description:
+        "At most 8: of each role those with most failures, then ports, which come first, and of " +
+        "each user and cgroup some.",
+    }),
     tuples: Type.Array(findingTuple, { description: "The first few." }),
     consequence,
     evidence: Type.Array(Type.Integer({ minimum: 1 }), {

@@ -108,6 +108,19 @@ export function who(party: unknown): string {
   return place === "" ? known : `${known}@${place}`;
 }
 
+/** `7 processes`, `23 failures`, `96 ports`: what is known of how many. */
+export function amounts({ processes, failures, ports }: Fields): string[] {
+  return [
+    ...(processes === undefined ? [] : [plural(processes, "process", "processes")]),
+    ...(failures === undefined ? [] : [plural(failures, "failure", "failures")]),
+    ...(ports === undefined ? [] : [plural(ports, "port", "ports")]),
+  ];
+}
+
+function plural(value: unknown, one: string, many: string): string {
+  return `${text(value)} ${value === 1 ? one : many}`;
+}
+
 export function endpoint(value: unknown): string {
   if (!isFields(value)) return "*";
   const address = text(value.address) || "*";

@@ -48,7 +48,7 @@ function refusal(event: InsertFailedObserved, table: Table): Observation {
     time: event.time,
     netns,
     evidence: [event.seq],
-    parties: Object.keys(sender).length === 0 ? [] : [{ role: "refused", ...sender }],
+    parties: Object.keys(sender).length === 0 ? [] : [{ role: "refused", ...sender, failures: 1 }],
     tuples: [{ protocol: event.protocol, original, reply }],
     consequence: { lost_packets: 1 },
     levels: table === undefined ? {} : { conntrack_limit: table.limit },

@@ -15,17 +15,10 @@
 import { FairLruMap } from "../util/fair-lru.ts";
 import { ShellVariable, type Words } from "../util/shell.ts";
 import { NS_PER_MS } from "../util/units.ts";
+import { blamedText } from "./blame.ts";
 import { type Detector, NOTHING, type Step } from "./detector.ts";
 import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
-import {
-  endpointText,
-  isIpv6,
-  netnsKey,
-  ownerOf,
-  plural,
-  processText,
-  secondsOf,
-} from "./format.ts";
+import { endpointText, isIpv6, netnsKey, ownerOf, plural, secondsOf } from "./format.ts";
 import {
   type ChallengeAckObserved,
   type ChallengeOutcomeObserved,
@@ -173,7 +166,7 @@ function collision({ first, seqs }: Challenged, outcome: ChallengeOutcomeObserve
     netns,
     evidence: [...seqs, outcome.seq],
     parties: [
-      { role: "reset", ...ownerOf(outcome), ...cookie, local, peer },
+      { role: "reset", ...ownerOf(outcome), ...cookie, local, peer, failures: 1 },
       { role: "newcomer", local: peer, peer: local },
     ],
     tuples: [{ protocol: "tcp", local, peer }],
@@ -187,7 +180,7 @@ function describe(
   { idle_ns: idleNs, local, peer, inferred }: ChallengeAckObserved,
   outcome: ChallengeOutcomeObserved,
 ): Diagnosis {
-  const owner = processText(parties[0] ?? {}, "a process on this machine");
+  const owner = blamedText(parties, "reset", "a process on this machine");
   const delayed = consequence.delayed_flows ?? 0;
   return {
     severity: "critical",

@@ -12,6 +12,7 @@
 
 import type { PortQuery, PortQueryResult } from "../ports/query.ts";
 import { FairLruMap } from "../util/fair-lru.ts";
+import { blamedText } from "./blame.ts";
 import { type Detector, NOTHING, type Step, usedRatio } from "./detector.ts";
 import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
 import { endpointText, IP_7, IP_SYSCTL, netnsKey, ownerOf, plural, processText } from "./format.ts";
@@ -146,7 +147,7 @@ function failure(key: string, place: Place, event: ConnectObserved): Observation
     time: event.time,
     netns: event.netns,
     evidence: [event.seq],
-    parties: [{ role: "failed", ...ownerOf(event), peer: event.peer }],
+    parties: [{ role: "failed", ...ownerOf(event), peer: event.peer, failures: 1 }],
     tuples: [
       { protocol: event.protocol, ...(event.local && { local: event.local }), peer: event.peer },
     ],
@@ -177,7 +178,7 @@ function portCount(key: string, place: Place, counted: PortQueryResult): Observa
 
 function describe(observed: Observed, event: ConnectObserved, place: Place): Diagnosis {
   const { protocol, result } = event;
-  const who = processText(event, "A process");
+  const who = blamedText(observed.parties, "failed", "A process");
   const where = place.peer === undefined ? "" : ` to ${endpointText(place.peer)}`;
   const { ports } = place;
   const used =

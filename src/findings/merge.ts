@@ -1,11 +1,10 @@
 import type { Principal } from "../util/fair-lru.ts";
 import type { Consequence, FindingTuple, Party } from "./finding.ts";
-import { netnsKey } from "./format.ts";
-import { principalOf } from "./principal.ts";
 import { ofLargest } from "./room.ts";
 
-const MAX_PARTIES = 8;
 const MAX_TUPLES = 8;
+/** Ids of processes that are remembered of one party. */
+export const MAX_PIDS = 64;
 const FIRST_SEQS = 5;
 const LAST_SEQS = 15;
 
@@ -43,69 +42,53 @@ export class Evidence {
 }
 
 /** Different ones, the first few of each who has a part in them: nobody fills the list alone. */
-class Distinct<T extends object> {
-  readonly #known = new Map<string, { value: T; readonly principal: Principal }>();
-  readonly #max: number;
+export class DistinctTuples {
+  readonly #known = new Map<string, { readonly tuple: FindingTuple; readonly whose: string }>();
 
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  /** One that is known is brought up to date. True if it is new, and kept. */
-  add(id: string, value: T, principal: Principal): boolean {
-    const known = this.#known.get(id);
-    if (known !== undefined) {
-      known.value = { ...known.value, ...value };
-      return false;
+  add(tuples: readonly FindingTuple[], { group, user }: Principal): void {
+    for (const tuple of tuples) {
+      const id = JSON.stringify(tuple);
+      if (this.#known.has(id)) continue;
+      this.#known.set(id, { tuple, whose: `${group} ${user}` });
+      if (this.#known.size > MAX_TUPLES) this.#dropLastOfLargest();
     }
-    this.#known.set(id, { value, principal });
-    if (this.#known.size <= this.#max) return true;
+  }
+
+  #dropLastOfLargest(): void {
     const lastFirst = [...this.#known].reverse();
-    const [last] = ofLargest(
-      lastFirst,
-      ([, one]) => `${one.principal.group} ${one.principal.user}`,
-    );
-    this.#known.delete(last?.[0] ?? id);
-    return last?.[0] !== id;
+    const [last] = ofLargest(lastFirst, ([, { whose }]) => whose);
+    if (last !== undefined) this.#known.delete(last[0]);
   }
 
-  get list(): readonly T[] {
-    return [...this.#known.values()].map(({ value }) => value);
-  }
-}
-
-export class DistinctParties {
-  readonly #parties = new Distinct<Party>(MAX_PARTIES);
-
-  /** True if one was added. */
-  add(parties: readonly Party[]): boolean {
-    const added = parties.filter((one) => this.#parties.add(partyId(one), one, principalOf(one)));
-    return added.length > 0;
-  }
-
-  get list(): readonly Party[] {
-    return this.#parties.list;
+  get list(): readonly FindingTuple[] {
+    return [...this.#known.values()].map(({ tuple }) => tuple);
   }
 }
 
 /**
- * The same process in the same role is one party, whichever of its sockets it was. Its id alone may
- * be another one's by now, and without a process addresses mean nothing but in their namespace.
+ * A party, and what was seen of it again. The process shown stays the first that was seen, and the
+ * socket and addresses are of that one. Failures add up; ports are a level, which replaces the last.
  */
-function partyId({ role, process, cgroup, netns, local, peer }: Party): string {
-  const who = process?.pid ?? [local?.address, peer?.address];
-  return JSON.stringify([role, who, process?.uid, cgroup?.id ?? cgroup?.path, netnsKey(netns)]);
+export function mergeParty(before: Party, more: Party): Party {
+  const { process, cgroup, netns, ports } = more;
+  const isSameProcess = process?.pid === before.process?.pid;
+  const failures = (before.failures ?? 0) + (more.failures ?? 0);
+  return {
+    ...before,
+    ...(isSameProcess && more),
+    ...(before.process !== undefined && { process: { ...process, ...before.process } }),
+    ...(cgroup !== undefined && { cgroup: { ...before.cgroup, ...cgroup } }),
+    ...(netns !== undefined && { netns: { ...before.netns, ...netns } }),
+    ...(ports !== undefined && { ports }),
+    ...(failures > 0 && { failures }),
+  };
 }
 
-export class DistinctTuples {
-  readonly #tuples = new Distinct<FindingTuple>(MAX_TUPLES);
-
-  add(tuples: readonly FindingTuple[], principal: Principal): void {
-    for (const tuple of tuples) this.#tuples.add(JSON.stringify(tuple), tuple, principal);
-  }
-
-  get list(): readonly FindingTuple[] {
-    return this.#tuples.list;
+/** Notes the processes of a party, as far as there is room. */
+export function notePids(known: number[], pids: readonly (number | undefined)[]): void {
+  for (const pid of pids) {
+    if (pid === undefined || known.length >= MAX_PIDS || known.includes(pid)) continue;
+    known.push(pid);
   }
 }
 

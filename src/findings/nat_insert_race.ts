@@ -4,15 +4,9 @@
  * clients behind one address; with destination NAT, two packets sent at once on one socket, such as
  * the A and AAAA queries of one name lookup. The rule is in nat_flows.ts.
  */
+import { blamedText, most } from "./blame.ts";
 import type { Diagnosis, Observed, Remedy } from "./finding.ts";
-import {
-  endpointText,
-  IPTABLES_EXTENSIONS,
-  NFT_8,
-  plural,
-  processText,
-  tupleText,
-} from "./format.ts";
+import { endpointText, IPTABLES_EXTENSIONS, NFT_8, plural, tupleText } from "./format.ts";
 import { isSameFlow, translatesSource } from "./nat_flows.ts";
 import type { InsertFailedObserved } from "./observed.ts";
 import { advice, remedyIn } from "./remedy.ts";
@@ -43,10 +37,8 @@ export function isDns({ protocol, original }: InsertFailedObserved): boolean {
 
 function summary({ count, consequence, parties }: Observed, event: InsertFailedObserved): string {
   const what = isDns(event) ? "DNS request" : `${event.protocol.toUpperCase()} packet`;
-  const who = processText(
-    parties.find(({ role }) => role === "refused") ?? {},
-    event.original.src.address,
-  );
+  const { address = event.original.src.address } = most(parties, "refused")?.local ?? {};
+  const who = blamedText(parties, "refused", address);
   const translated = translatesSource(event)
     ? `another flow got the NAT source ${endpointText(event.reply.dst)} at the same moment`
     : `NAT to ${endpointText(event.reply.src)} was set up twice at the same moment`;

@@ -121,7 +121,7 @@ function delayed(ns: number): Consequence {
 function parties(event: InsertFailedObserved): Party[] {
   const head = event.attribution === "none" ? {} : event;
   return [
-    party("refused", event, event.owner ?? head),
+    { ...party("refused", event, event.owner ?? head), failures: 1 },
     ...(event.winner === undefined ? [] : [party("holder", event.winner, event.winner.owner)]),
   ];
 }

@@ -8,11 +8,11 @@ import type {
   FindingJson,
   Observation,
   Observed,
-  Party,
 } from "./finding.ts";
 import type { LocateNetns } from "./locate-netns.ts";
-import { DistinctParties, DistinctTuples, Evidence, mergeConsequence } from "./merge.ts";
+import { DistinctTuples, Evidence, mergeConsequence } from "./merge.ts";
 import type { NetnsName } from "./observed.ts";
+import { DistinctParties } from "./parties.ts";
 import { principalOf } from "./principal.ts";
 
 /** One finding from its first observation to its last. */
@@ -35,6 +35,7 @@ export class OpenFinding {
   #state: FindingState = "active";
   #closed: Pick<FindingJson, "closed_at" | "close_reason" | "replaced_by"> = {};
   #emittedCount = 0;
+  #emittedParties = "";
   #severity: Diagnosis["severity"] | undefined;
   #changed = false;
   /** By the engine's clock. */
@@ -67,8 +68,8 @@ export class OpenFinding {
     this.#consequence = mergeConsequence(this.#consequence, consequence, levels);
     this.#severity = undefined;
     if (describe !== undefined) this.#describe = describe;
-    const isNew = this.#parties.add(parties);
-    this.#changed ||= isNew || Object.keys(this.#consequence).length > names;
+    this.#parties.add(parties);
+    this.#changed ||= Object.keys(this.#consequence).length > names;
   }
 
   #sawAt(time: string): void {
@@ -88,7 +89,7 @@ export class OpenFinding {
     this.#count += other.#count;
     if (other.#firstSeen < this.#firstSeen) this.#firstSeen = other.#firstSeen;
     this.#evidence.prepend(other.#evidence);
-    this.#parties.add(other.#parties.list);
+    this.#parties.absorb(other.#parties);
     this.#tuples.add(other.#tuples.list, other.principal);
     this.#consequence = mergeConsequence(this.#consequence, other.#consequence);
     this.#severity = undefined;
@@ -119,12 +120,17 @@ export class OpenFinding {
 
   /** Whether there is news worth an event: somebody else, another consequence, twice as many. */
   get notable(): boolean {
-    return this.#changed || this.#count >= 2 * this.#emittedCount;
+    return (
+      this.#changed ||
+      this.#count >= 2 * this.#emittedCount ||
+      this.#parties.identity !== this.#emittedParties
+    );
   }
 
   noteEmitted(atMs: number): void {
     this.emittedAtMs = atMs;
     this.#emittedCount = this.#count;
+    this.#emittedParties = this.#parties.identity;
     this.#changed = false;
   }
 
@@ -141,7 +147,7 @@ export class OpenFinding {
       lastSeen: this.#lastSeen,
       parties: this.#parties.list,
       consequence: this.#consequence,
-      place: this.#locateNetns(this.#netns, pidsOf(this.#parties.list)),
+      place: this.#locateNetns(this.#netns, this.#parties.pids),
     };
   }
 
@@ -172,8 +178,4 @@ export class OpenFinding {
 
 function causeOf({ cause, parties, netns }: Observation): Principal {
   return principalOf({ ...(netns !== undefined && { netns }), ...(cause ?? parties[0]) });
-}
-
-function pidsOf(parties: readonly Party[]): (number | undefined)[] {
-  return parties.map(({ process }) => process?.pid);
 }

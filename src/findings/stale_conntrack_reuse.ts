@@ -12,6 +12,7 @@
  * mostly would as well: that is told as information.
  */
 import type { Words } from "../util/shell.ts";
+import { blamedText, most, partyText } from "./blame.ts";
 import { type Detector, NOTHING } from "./detector.ts";
 import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
 import {
@@ -23,7 +24,6 @@ import {
   ownerOf,
   placeKey,
   plural,
-  processText,
   secondsOf,
 } from "./format.ts";
 import { type Endpoint, isType, type StaleFlowObserved } from "./observed.ts";
@@ -95,6 +95,7 @@ function reuse(event: StaleFlowObserved, target: Endpoint): Observation {
         ...cookie,
         local: original.src,
         peer: original.dst,
+        failures: 1,
       },
       {
         role: "former_owner",
@@ -113,14 +114,15 @@ function reuse(event: StaleFlowObserved, target: Endpoint): Observation {
 function describe(observed: Observed, event: StaleFlowObserved, target: Endpoint): Diagnosis {
   const { original } = event;
   const local = isLocal(event, target);
-  const who = processText(event, "A process");
-  const old = processText(event.old_owner ?? {}, "a socket that is closed");
+  const { port = original.src.port } = most(observed.parties, "misdirected")?.local ?? {};
+  const who = blamedText(observed.parties, "misdirected", "A process");
+  const old = partyText(most(observed.parties, "former_owner"), "a socket that is closed");
   return {
     severity: local ? "critical" : "info",
     summary:
       `${who} sends to ${endpointText(original.dst)}, but its packets go to ` +
       `${endpointText(target)}${local ? ", on this machine, perhaps back to itself" : ""}: its ` +
-      `port ${original.src.port} still has the NAT entry of ${old}` +
+      `port ${port} still has the NAT entry of ${old}` +
       `${observed.count === 1 ? "." : ` (${plural(observed.count, "flow")} so far).`}`,
     explanation:
       `The conntrack entry ${secondsOf(event.age_ns)} s old outlived the socket it was made for. ` +

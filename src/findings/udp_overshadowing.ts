@@ -7,9 +7,10 @@
  * process that opens a second socket on its own 4-tuple may mean to replace the first, so that is
  * told, but as information. A socket that connects again, or a closed one, is no conflict.
  */
+import { blamedText, most, partyText } from "./blame.ts";
 import { type Detector, NOTHING } from "./detector.ts";
 import type { Diagnosis, Observation, Observed } from "./finding.ts";
-import { endpointText, netnsKey, ownerOf, plural, processText } from "./format.ts";
+import { endpointText, netnsKey, ownerOf, plural } from "./format.ts";
 import { type ConnectObserved, isType } from "./observed.ts";
 import { advice, remedyIn } from "./remedy.ts";
 
@@ -46,6 +47,7 @@ function overshadowing(event: ConnectObserved, conflict: Conflict): Observation 
         socket_cookie: conflict.socket_cookie,
         local: conflict.local,
         peer,
+        failures: 1,
       },
       { role: "receiver", ...ownerOf(event), ...cookie, ...(local && { local }), peer },
     ],
@@ -62,9 +64,11 @@ function isOwn(event: ConnectObserved, conflict: Conflict): boolean {
 
 function describe(observed: Observed, event: ConnectObserved, conflict: Conflict): Diagnosis {
   const own = isOwn(event, conflict);
-  const newer = processText(event, "a process");
-  const older = processText(conflict, "an older process");
-  const tuple = `${endpointText(conflict.local)} -> ${endpointText(event.peer)}`;
+  const { parties } = observed;
+  const newer = partyText(most(parties, "receiver"), "a process");
+  const older = blamedText(parties, "overshadowed", "an older process");
+  const local = { ...conflict.local, ...most(parties, "overshadowed")?.local };
+  const tuple = `${endpointText(local)} -> ${endpointText(event.peer)}`;
   return {
     severity: own ? "info" : "warning",
     summary: own

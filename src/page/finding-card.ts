@@ -1,4 +1,4 @@
-import { endpoint, who } from "../events/line.ts";
+import { amounts, endpoint, who } from "../events/line.ts";
 import type { FindingJson, RemedyJson } from "../findings/finding.ts";
 import { element, setText, timeElement } from "./dom.ts";
 
@@ -66,12 +66,17 @@ function seen({ count, first_seen: first, last_seen: last }: FindingJson): (Node
 }
 
 function partyItem(party: FindingJson["parties"][number]): HTMLElement {
-  const { role, local, peer, ports } = party;
+  const { role, local, peer } = party;
   const flow = [local, peer].filter((end) => end !== undefined).map(endpoint);
-  const held = ports === undefined ? "" : `, ${ports} ports`;
   const name = who(party);
   const known = name === "-" ? [] : [element("b", {}, name), " "];
-  return element("li", {}, `${role}: `, ...known, `${flow.join(" → ")}${held}`);
+  return element(
+    "li",
+    {},
+    `${role}: `,
+    ...known,
+    [flow.join(" → "), ...amounts(party)].filter((word) => word !== "").join(", "),
+  );
 }
 
 function remedyParts({ summary, commands, where, snippets = [] }: RemedyJson): HTMLElement[] {

@@ -117,7 +117,8 @@ describe("the page", () => {
     await page.waitFor(`${card}.textContent.includes("6 times")`, 3000);
     const finding = await findingOf(netns);
     const text = await page.evaluate<string>(`${card}.textContent`);
-    for (const part of [finding.summary, finding.severity, finding.kind, `${HOSTILE}[`]) {
+    const who = [`${HOSTILE}[`, "6 failures"];
+    for (const part of [finding.summary, finding.severity, finding.kind, ...who]) {
       assert.ok(text.includes(part), part);
     }
     const commands = finding.remedies.flatMap((remedy) => remedy.commands);

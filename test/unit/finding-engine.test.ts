@@ -59,10 +59,16 @@ describe("the engine of findings", () => {
     assert.equal(scene.emitted.length, 2, "one more of a hundred is no news");
     scene.take("connect", { ...NO_PORT, process: { ...PROCESS, pid: 813 } });
     scene.wait(1000);
-    assert.equal(scene.emitted.length, 3, "another process is");
+    assert.equal(scene.emitted.length, 2, "nor is another process of one program");
+    scene.take("connect", { ...NO_PORT, process: { ...PROCESS, comm: "curl", pid: 814 } });
+    scene.wait(1000);
+    assert.equal(scene.emitted.length, 3, "another program is");
     assert.deepEqual(
-      scene.emitted[2]?.parties.map(({ process }) => process?.pid),
-      [812, 813],
+      scene.emitted[2]?.parties.map(({ process, processes }) => [process?.pid, processes]),
+      [
+        [812, 2],
+        [814, undefined],
+      ],
     );
   });
 
@@ -160,7 +166,7 @@ describe("the engine of findings", () => {
     const scene = new Scene({ table: { entries: 5, limit: 5 } });
     const refusal = (uid: number, pid: number) => ({
       attribution: "current",
-      process: { pid, comm: "flood", uid },
+      process: { pid, comm: `flood ${pid}`, uid },
       protocol: "udp",
       original: { src: endpoint(`10.0.0.1:${pid}`), dst: endpoint("10.0.0.2:53") },
       reply: { src: endpoint("10.0.0.2:53"), dst: endpoint(`10.0.0.1:${pid}`) },
@@ -181,7 +187,7 @@ describe("the engine of findings", () => {
     const scene = new Scene();
     for (let pid = 1; pid <= 50; pid++) {
       const peer = endpoint(`10.0.0.${pid}:443`);
-      scene.take("connect", { ...NO_PORT, process: { ...PROCESS, pid }, peer });
+      scene.take("connect", { ...NO_PORT, process: { ...PROCESS, pid, comm: `c${pid}` }, peer });
     }
     for (const { parties, tuples } of scene.engine.findings()) {
       assert.ok(parties.length <= 8 && tuples.length <= 8);

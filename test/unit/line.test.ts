@@ -3,12 +3,35 @@ import { describe, it } from "node:test";
 import { findingsAsText } from "../../src/cli/findings.ts";
 import { painter } from "../../src/cli/style.ts";
 import { lineOf } from "../../src/cli/tail.ts";
+import { amounts } from "../../src/events/line.ts";
 import type { FindingJson } from "../../src/findings/finding.ts";
 
 const paint = painter(false);
 const HEAD = { seq: 1, time: "2026-03-14T15:09:26.535897932Z" };
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
 const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b\u202e\u2028]/;
+
+const CURSOR = "\u001b[2J\u200b\u202e\u2028\u0085";
+
+const FINDING: FindingJson = {
+  id: "udp_overshadowing-1",
+  kind: "udp_overshadowing",
+  severity: "warning",
+  state: "active",
+  summary: "",
+  explanation: "",
+  first_seen: "2026-03-14T15:09:26.535Z",
+  last_seen: "2026-03-14T15:09:26.535Z",
+  count: 1,
+  parties: [],
+  tuples: [],
+  consequence: {},
+  evidence: [1],
+  evidence_count: 1,
+  remedies: [],
+  references: [],
+  confidence: { level: "high", rests_on: "" },
+};
 
 describe("a line of an event", () => {
   it("of a type that has no text of its own shows its fields, whatever it is called", () => {
@@ -37,26 +60,41 @@ describe("a line of an event", () => {
   });
 });
 
+describe("how many, of a party,", () => {
+  it("are its processes, failures and ports, as far as they are known", () => {
+    assert.deepEqual(amounts({ processes: 7, failures: 1, ports: 96 }), [
+      "7 processes",
+      "1 failure",
+      "96 ports",
+    ]);
+    assert.deepEqual(amounts({ failures: 0, ports: 1 }), ["0 failures", "1 port"]);
+    assert.deepEqual(amounts({ role: "holder" }), []);
+  });
+
+  it("stand behind its name, and its addresses", () => {
+    const process = { pid: 5, comm: "fpm" };
+    const peer = { address: "10.0.0.7", port: 443 };
+    const text = findingsAsText(
+      [{ ...FINDING, parties: [{ role: "failed", process, peer, processes: 3, failures: 18 }] }],
+      paint,
+    );
+    assert.match(
+      text,
+      /^ {2}failed {6}fpm\[5\] {2}10\.0\.0\.7:443 {2}3 processes {2}18 failures$/m,
+    );
+  });
+});
+
 it("findings as text have no control character, wherever it was", () => {
-  const cursor = "\u001b[2J\u200b\u202e\u2028\u0085";
   const finding: FindingJson = {
-    id: cursor,
-    kind: "udp_overshadowing",
-    severity: "warning",
-    state: "active",
-    summary: cursor,
-    explanation: cursor,
-    first_seen: "2026-03-14T15:09:26.535Z",
-    last_seen: "2026-03-14T15:09:26.535Z",
-    count: 1,
-    parties: [{ role: cursor, process: { pid: 1, comm: cursor } }],
-    tuples: [],
-    consequence: {},
-    evidence: [1],
-    evidence_count: 1,
-    remedies: [{ summary: cursor, commands: [cursor], where: cursor, snippets: [cursor] }],
-    references: [{ title: cursor, url: cursor }],
-    confidence: { level: "high", rests_on: cursor },
+    ...FINDING,
+    id: CURSOR,
+    summary: CURSOR,
+    explanation: CURSOR,
+    parties: [{ role: CURSOR, process: { pid: 1, comm: CURSOR } }],
+    remedies: [{ summary: CURSOR, commands: [CURSOR], where: CURSOR, snippets: [CURSOR] }],
+    references: [{ title: CURSOR, url: CURSOR }],
+    confidence: { level: "high", rests_on: CURSOR },
   };
   assert.doesNotMatch(findingsAsText([finding], paint), CONTROL);
 });
