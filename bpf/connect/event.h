@@ -8,6 +8,7 @@
 #include "connect.h"
 #include "tally.h"
 #include "udp.h"
+#include "udp_sharing.h"
 #ifdef ATTEMPTS_IN_SOCKETS
 #include "attempts_in_sockets.h"
 #else
@@ -32,10 +33,7 @@ static __always_inline __u8 technique_of(const struct attempt *attempt)
 		return attempt->bound_address ? TECHNIQUE_BIND_ADDRESS_NO_PORT : TECHNIQUE_PLAIN;
 	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK))
 		return TECHNIQUE_BIND_BEFORE_CONNECT;
-	if (BPF_CORE_READ_BITFIELD_PROBED(&sk->__sk_common, skc_reuse) ||
-		BPF_CORE_READ_BITFIELD_PROBED(&sk->__sk_common, skc_reuseport))
-		return TECHNIQUE_REUSEADDR;
-	return TECHNIQUE_BOUND_PORT;
+	return may_share_port(sk) ? TECHNIQUE_REUSEADDR : TECHNIQUE_BOUND_PORT;
 }
 
 static __always_inline void fill_conflict(
@@ -61,6 +59,18 @@ static __always_inline void fill_endpoints(struct connect_event *event,
 		event->peer = attempt->peer;
 }
 
+/* The range that a socket without a port had to take it from, unless it is the namespace's. */
+static __always_inline void fill_port_range(struct connect_event *event, struct sock *sk)
+{
+	__u32 range;
+
+	if (event->error != EADDRNOTAVAIL && event->error != EAGAIN)
+		return;
+	range = sock_port_range(sk);
+	event->port_range_low = range & 0xffff;
+	event->port_range_high = range >> 16;
+}
+
 static __always_inline void fill(struct connect_event *event, const struct attempt *attempt,
 	const struct result *result, const struct connect_kind *kind, __u64 now_ns)
 {
@@ -84,17 +94,53 @@ static __always_inline void fill(struct connect_event *event, const struct attem
 	event->technique = kind->technique;
 	fill_endpoints(event, attempt, sk, result->socket_has_tuple);
 	fill_conflict(event, attempt);
+	event->port_search_ns = attempt->port_search_ns;
+	fill_port_range(event, sk);
 }
 
 /* Loopback and data centres take less than a millisecond, a round of the earth 400. */
 #define SLOW_NS 500000000ULL
+
+/* A free port is found within microseconds; this is a walk over thousands of ports in use. */
+#define SLOW_PORT_SEARCH_NS 1000000ULL
 
 /* What a finding or a person may want to know of one connect more than that it was. */
 static __always_inline bool is_notable(const struct attempt *attempt,
 	const struct connect_kind *kind, __u32 syn_retransmits, __u64 duration_ns)
 {
 	return kind->error || syn_retransmits || attempt->has_conflict ||
-	       kind->technique == TECHNIQUE_BIND_BEFORE_CONNECT || duration_ns >= SLOW_NS;
+	       kind->technique == TECHNIQUE_BIND_BEFORE_CONNECT || duration_ns >= SLOW_NS ||
+	       attempt->port_search_ns >= SLOW_PORT_SEARCH_NS;
+}
+
+/* Whether both ends are the same: a simultaneous open with itself (RFC 9293, section 3.5). */
+static __noinline bool is_own_peer(struct sock *sk)
+{
+	struct endpoint local = {}, peer = {};
+	const __u64 *a = (const __u64 *)local.address, *b = (const __u64 *)peer.address;
+
+	read_endpoints(&local, &peer, sk);
+	return local.port == peer.port && a[0] == b[0] && a[1] == b[1];
+}
+
+/* Of nearly all connections the ports differ, which takes one look. */
+static __always_inline bool is_self_connect(const struct attempt *attempt)
+{
+	struct sock *sk = (struct sock *)attempt->sk;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_num) == attempt->peer.port && is_own_peer(sk);
+}
+
+static __always_inline void end_udp(struct attempt *attempt, __s32 error)
+{
+	/* The hook found it before the connect failed; then the socket is not on that tuple. */
+	if (error > 0)
+		attempt->has_conflict = 0;
+	if (error)
+		return;
+	remember_udp_source(attempt);
+	if (may_share_port((struct sock *)attempt->sk))
+		note_udp_tuple(attempt);
 }
 
 static __always_inline bool is_wanted(__s32 error, bool notable)
@@ -130,7 +176,7 @@ static __noinline void resolve(socket_ref ref, __s32 error, __u32 inferred, bool
 	struct tcp_sock *tp;
 	__u32 syn_retransmits = 0;
 	__u64 now_ns, duration_ns;
-	bool notable;
+	bool notable, is_self = false;
 
 	attempt = take_attempt(ref, &room);
 	if (!attempt)
@@ -141,12 +187,14 @@ static __noinline void resolve(socket_ref ref, __s32 error, __u32 inferred, bool
 	kind.protocol = attempt->protocol;
 	kind.technique = technique_of(attempt);
 	tp = (struct tcp_sock *)attempt->sk;
-	if (attempt->protocol == IPPROTO_TCP)
+	if (attempt->protocol == IPPROTO_TCP) {
 		syn_retransmits = BPF_CORE_READ(tp, total_retrans);
-	else if (!error)
-		remember_udp_source(attempt);
+		is_self = !error && is_self_connect(attempt);
+	} else {
+		end_udp(attempt, error);
+	}
 	tally_connect(&kind, duration_ns, syn_retransmits, attempt->has_conflict);
-	notable = is_notable(attempt, &kind, syn_retransmits, duration_ns);
+	notable = is_self || is_notable(attempt, &kind, syn_retransmits, duration_ns);
 	if (!is_wanted(error, notable)) {
 		count_unwanted();
 		return;
@@ -157,6 +205,7 @@ static __noinline void resolve(socket_ref ref, __s32 error, __u32 inferred, bool
 		return;
 	fill(event, attempt, &result, &kind, now_ns);
 	event->syn_retransmits = syn_retransmits;
+	event->is_self = is_self;
 	submit_event(event);
 }
 

@@ -36,6 +36,7 @@ static __always_inline void describe(struct bpf_sock_addr *ctx, struct attempt *
 	attempt->protocol = ctx->protocol;
 	attempt->family = ctx->family;
 	attempt->has_conflict = 0;
+	attempt->port_search_ns = 0;
 	attempt->peer.port = bpf_ntohs((__u16)ctx->user_port);
 	attempt->bound.port = ctx->sk->src_port;
 }
@@ -216,6 +217,18 @@ int BPF_PROG(exit_dgram_connect, struct socket *sock, void *address, int length,
 
 	if (sk)
 		resolve_return(ref_of(sk), ret);
+	return 0;
+}
+
+/* Of IPv4 and IPv6; of the arguments, which differ between kernels, the second is the same in all.
+ */
+SEC("fexit/__inet_hash_connect")
+int BPF_PROG(exit_hash_connect, void *death_row, struct sock *sk)
+{
+	struct attempt *attempt = find_attempt(ref_of(sk));
+
+	if (attempt && !attempt->bound.port)
+		attempt->port_search_ns = bpf_ktime_get_boot_ns() - attempt->start_ns;
 	return 0;
 }
 

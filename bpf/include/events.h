@@ -154,10 +154,14 @@ struct connect_event {
 	__u8 technique; /* enum technique */
 	__u8 syn_retransmits;
 	__u8 has_conflict; /* the three fields below are set */
-	__u8 pad;
+	__u8 is_self;	   /* TCP: connected to its own endpoint */
 	struct endpoint conflict_local;
 	__u64 conflict_cookie;
 	struct process conflict_process; /* pid 0: connected before the daemon started */
+	__u64 port_search_ns; /* from the call until TCP had looked for a port; 0: not known */
+	__u16 port_range_low; /* IP_LOCAL_PORT_RANGE of a socket that found no port; 0: none */
+	__u16 port_range_high;
+	__u32 pad;
 };
 
 enum trigger {

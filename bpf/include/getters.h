@@ -151,6 +151,27 @@ static __always_inline __u16 sock_local_port(struct sock *sk)
 	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
 
+/* IP_LOCAL_PORT_RANGE as high << 16 | low; 0: the socket has none of its own, or none is known. */
+static __always_inline __u32 sock_port_range(struct sock *sk)
+{
+	struct inet_sock *inet = (struct inet_sock *)sk;
+	struct inet_sock___two_ports *two = (struct inet_sock___two_ports *)sk;
+
+	if (bpf_core_field_exists(inet->local_port_range))
+		return BPF_CORE_READ(inet, local_port_range);
+	if (bpf_core_field_exists(two->local_port_range.lo))
+		return BPF_CORE_READ(two, local_port_range.hi) << 16 |
+		       BPF_CORE_READ(two, local_port_range.lo);
+	return 0;
+}
+
+/* SO_REUSEADDR or SO_REUSEPORT: it may share its port. */
+static __always_inline bool may_share_port(struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(&sk->__sk_common, skc_reuse) ||
+	       BPF_CORE_READ_BITFIELD_PROBED(&sk->__sk_common, skc_reuseport);
+}
+
 static __always_inline bool is_ipv4(const struct endpoint *endpoint)
 {
 	const __u32 *words = (const __u32 *)endpoint->address;

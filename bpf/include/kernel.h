@@ -24,6 +24,7 @@
 #define IPPROTO_UDP 17
 #define IPPROTO_ICMPV6 58
 #define EINTR 4
+#define EAGAIN 11
 #define EADDRNOTAVAIL 99
 #define EALREADY 114
 #define EINPROGRESS 115
@@ -108,6 +109,7 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	unsigned char skc_reuse : 4;
 	unsigned char skc_reuseport : 1;
+	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -161,6 +163,15 @@ struct sock {
 
 struct inet_sock {
 	__be16 inet_sport;
+	__u32 local_port_range; /* high << 16 | low */
+};
+
+/* From 6.3 (91d0b78c5177) to 6.7 (d9f28735af87). */
+struct inet_sock___two_ports {
+	struct {
+		__u16 lo;
+		__u16 hi;
+	} local_port_range;
 };
 
 struct inet_connection_sock {

@@ -35,7 +35,8 @@ struct attempt {
 	__u8 return_expected; /* a return value will be seen for it */
 	__u8 has_conflict;
 	__u8 pad;
-	__u32 is_open; /* nobody has reported it yet */
+	__u32 is_open;	      /* nobody has reported it yet */
+	__u64 port_search_ns; /* from the call until TCP had looked for a port; 0: not known */
 	struct endpoint conflict_local;
 	__u64 conflict_cookie;
 	struct process conflict_process;

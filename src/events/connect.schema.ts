@@ -8,6 +8,7 @@ import {
   oneOf,
   oneOfNames,
   ownerFields,
+  port,
   protocol,
   socketCookie,
 } from "./fields.schema.ts";
@@ -15,6 +16,15 @@ import {
 const conflict = Type.Object(
   { socket_cookie: socketCookie, local: endpoint, ...ownerFields },
   { description: "UDP only: the socket that had this 4-tuple until now." },
+);
+
+const portRange = Type.Object(
+  { low: port, high: port },
+  {
+    description:
+      "IP_LOCAL_PORT_RANGE of the socket, where it found no port (`EADDRNOTAVAIL`, `EAGAIN`). A " +
+      "bound that is 0 or outside of `ip_local_port_range` has no effect. From Linux 6.3 on.",
+  },
 );
 
 /** What an event of the type has beside its head. */
@@ -39,6 +49,13 @@ export const connectBody = Type.Object(
         "`reuseaddr` (fixed, with SO_REUSEADDR or SO_REUSEPORT), `bind_before_connect` (bind() to " +
         "port 0), `bind_address_no_port` (the same with IP_BIND_ADDRESS_NO_PORT).",
     ),
+    port_search_ns: Type.Optional(
+      nanoseconds(
+        "TCP: until the kernel had looked for a local port, since the call. Absent where the socket " +
+          "was bound to one, and by other backends than `fentry`.",
+      ),
+    ),
+    port_range: Type.Optional(portRange),
     conflict: Type.Optional(conflict),
   },
   {

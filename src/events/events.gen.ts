@@ -330,7 +330,7 @@ export const endpointLayout: StructLayout = {
   ],
 };
 
-/** connect_event, 184 bytes. */
+/** connect_event, 200 bytes. */
 export interface ConnectEvent {
   readonly head: EventHead;
   readonly socketCookie: bigint;
@@ -343,9 +343,13 @@ export interface ConnectEvent {
   readonly technique: number;
   readonly synRetransmits: number;
   readonly hasConflict: number;
+  readonly isSelf: number;
   readonly conflictLocal: Endpoint;
   readonly conflictCookie: bigint;
   readonly conflictProcess: Process;
+  readonly portSearchNs: bigint;
+  readonly portRangeLow: number;
+  readonly portRangeHigh: number;
 }
 
 export function decodeConnectEvent(views: RecordViews, at: number): ConnectEvent {
@@ -361,15 +365,19 @@ export function decodeConnectEvent(views: RecordViews, at: number): ConnectEvent
     technique: views.u8[at + 128] as number,
     synRetransmits: views.u8[at + 129] as number,
     hasConflict: views.u8[at + 130] as number,
+    isSelf: views.u8[at + 131] as number,
     conflictLocal: decodeEndpoint(views, at + 132),
     conflictCookie: views.u64[(at + 152) >> 3] as bigint,
     conflictProcess: decodeProcess(views, at + 160),
+    portSearchNs: views.u64[(at + 184) >> 3] as bigint,
+    portRangeLow: views.u16[(at + 192) >> 1] as number,
+    portRangeHigh: views.u16[(at + 194) >> 1] as number,
   };
 }
 
 export const connectEventLayout: StructLayout = {
   name: "connect_event",
-  size: 184,
+  size: 200,
   fields: [
     { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
     { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
@@ -382,10 +390,14 @@ export const connectEventLayout: StructLayout = {
     { name: "technique", offset: 128, size: 1, kind: "u8" },
     { name: "syn_retransmits", offset: 129, size: 1, kind: "u8" },
     { name: "has_conflict", offset: 130, size: 1, kind: "u8" },
-    { name: "pad", offset: 131, size: 1, kind: "u8" },
+    { name: "is_self", offset: 131, size: 1, kind: "u8" },
     { name: "conflict_local", offset: 132, size: 20, kind: "struct", struct: endpointLayout },
     { name: "conflict_cookie", offset: 152, size: 8, kind: "u64" },
     { name: "conflict_process", offset: 160, size: 24, kind: "struct", struct: processLayout },
+    { name: "port_search_ns", offset: 184, size: 8, kind: "u64" },
+    { name: "port_range_low", offset: 192, size: 2, kind: "u16" },
+    { name: "port_range_high", offset: 194, size: 2, kind: "u16" },
+    { name: "pad", offset: 196, size: 4, kind: "u32" },
   ],
 };
 
@@ -402,11 +414,15 @@ export const connectEventColumns = {
   technique: 8,
   synRetransmits: 9,
   hasConflict: 10,
-  conflictProcessPid: 11,
+  isSelf: 11,
+  conflictProcessPid: 12,
+  portSearchNs: 13,
+  portRangeLow: 14,
+  portRangeHigh: 15,
 } as const;
 
 /** Numbers per row of decodeConnectEventColumns. */
-export const connectEventColumnCount = 12;
+export const connectEventColumnCount = 16;
 
 /** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
 export function decodeConnectEventColumns(
@@ -416,7 +432,7 @@ export function decodeConnectEventColumns(
   out: Float64Array,
 ): void {
   const { i32, u16, u32, u8 } = views;
-  for (let i = 0, row = 0; i < count; i++, row += 12) {
+  for (let i = 0, row = 0; i < count; i++, row += 16) {
     const at = offsets[i] as number;
     const at2 = at >> 1;
     const at4 = at >> 2;
@@ -431,7 +447,11 @@ export function decodeConnectEventColumns(
     out[row + 8] = u8[at + 128] as number;
     out[row + 9] = u8[at + 129] as number;
     out[row + 10] = u8[at + 130] as number;
-    out[row + 11] = u32[at4 + 40] as number;
+    out[row + 11] = u8[at + 131] as number;
+    out[row + 12] = u32[at4 + 40] as number;
+    out[row + 13] = (u32[at4 + 47] as number) * 4294967296 + (u32[at4 + 46] as number);
+    out[row + 14] = u16[at2 + 96] as number;
+    out[row + 15] = u16[at2 + 97] as number;
   }
 }
 

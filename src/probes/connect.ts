@@ -53,7 +53,8 @@ export const connect: Probe = {
       name: "fentry",
       sinceKernel: "5.10",
       objects: ["connect", IN_TABLE],
-      programs: ["set_state", "exit_stream_connect", "exit_dgram_connect"],
+      programs: ["set_state", "exit_stream_connect", "exit_dgram_connect", "exit_hash_connect"],
+      optional: { exit_hash_connect: "__inet_hash_connect" },
       cgroupPrograms: CGROUP_PROGRAMS,
       globals: { config_return_source: enumValue(returnSourceNames, "fexit") },
     },
@@ -61,7 +62,8 @@ export const connect: Probe = {
       name: "syscall_tracepoint",
       sinceKernel: "5.10",
       blindTo:
-        "results of UDP and unroutable connects through io_uring or by 32-bit programs: `unknown`",
+        "results of UDP and unroutable connects through io_uring or by 32-bit programs: `unknown`; how " +
+        "long the search for a port took",
       objects: [IN_TABLE],
       programs: ["set_state", "destroy_sock", "enter_connect", "exit_connect"],
       otherwise: {
@@ -74,7 +76,9 @@ export const connect: Probe = {
     {
       name: "tcp_state",
       sinceKernel: "5.10",
-      blindTo: "results that come by return value only: `unknown`",
+      blindTo:
+        "results that come by return value only: `unknown`; UDP sockets to which the kernel gave one " +
+        "port; how long the search for a port took",
       objects: ["connect", IN_TABLE],
       programs: ["set_state", "destroy_sock"],
       cgroupPrograms: CGROUP_PROGRAMS,
@@ -98,11 +102,12 @@ const BIND_BEFORE_CONNECT = enumValue(enums.technique, "bind_before_connect");
 
 /** An ordinary connect, also one that was refused, tells nothing of collisions or ports. */
 function isFindingCandidate(rows: Float64Array, row: number): boolean {
-  const { error, technique, synRetransmits, hasConflict } = columns;
+  const { error, technique, synRetransmits, hasConflict, isSelf } = columns;
   const errno = rows[row + error];
   return (
     rows[row + synRetransmits] !== 0 ||
     rows[row + hasConflict] !== 0 ||
+    rows[row + isSelf] !== 0 ||
     rows[row + technique] === BIND_BEFORE_CONNECT ||
     errno === EADDRNOTAVAIL ||
     errno === EAGAIN
@@ -121,8 +126,15 @@ function body(event: DecodedEvent<"connect">): EventBody<"connect"> {
     duration_ns: Number(event.durationNs),
     syn_retransmits: event.synRetransmits,
     technique: enumName(enums.technique, event.technique),
+    ...(event.portSearchNs !== 0n && { port_search_ns: Number(event.portSearchNs) }),
+    ...portRange(event),
     ...(event.hasConflict !== 0 && { conflict: conflict(event) }),
   };
+}
+
+function portRange(event: DecodedEvent<"connect">): Pick<EventBody<"connect">, "port_range"> {
+  const { portRangeLow: low, portRangeHigh: high } = event;
+  return low === 0 && high === 0 ? {} : { port_range: { low, high } };
 }
 
 /** The socket that received from this 4-tuple until now. */

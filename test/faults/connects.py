@@ -10,6 +10,7 @@ import json
 import os
 import select
 import socket
+import struct
 import sys
 import threading
 
@@ -17,6 +18,7 @@ sys.dont_write_bytecode = True
 from deny_connects import deny_connects  # noqa: E402
 
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
+IP_LOCAL_PORT_RANGE = 51
 LOOPBACK = "127.0.0.1"
 CLOSED_PORT = 1
 
@@ -51,8 +53,15 @@ def tcp(family=socket.AF_INET):
     return socket.socket(family, socket.SOCK_STREAM)
 
 
-def udp():
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def udp(family=socket.AF_INET):
+    return socket.socket(family, socket.SOCK_DGRAM)
+
+
+def sharing_udp(family=socket.AF_INET, option=socket.SO_REUSEADDR):
+    """One that may have the port of another one like it."""
+    sock = udp(family)
+    sock.setsockopt(socket.SOL_SOCKET, option, 1)
+    return sock
 
 
 ANSWER_SECONDS = 10
@@ -158,6 +167,67 @@ def udp_pair_wildcard(count):
     return made
 
 
+def udp_shared(count, bind=None, family=socket.AF_INET, option=socket.SO_REUSEADDR):
+    """The kernel chooses the ports of sockets that may share them."""
+    host = "::1" if family == socket.AF_INET6 else LOOPBACK
+    keep, made = [], []
+    for _ in range(count):
+        sock = sharing_udp(family, option)
+        if bind:
+            sock.bind(bind)
+        made.append(attempt(sock, (host, 47000), keep))
+    return made
+
+
+def udp_shared_closed(count):
+    """Each has the 4-tuple of one that is closed."""
+    made = []
+    for _ in range(count):
+        sock = sharing_udp()
+        sock.bind((LOOPBACK, 24500))
+        made.append(attempt(sock, (LOOPBACK, 47000)))
+    return made
+
+
+def udp_shared_moved(count):
+    """Each takes the 4-tuple that another one had until it connected elsewhere."""
+    keep, made = [], []
+    for index in range(count):
+        sock = sharing_udp()
+        sock.bind((LOOPBACK, 24600))
+        made.append(attempt(sock, (LOOPBACK, 47000), keep))
+        sock.connect((LOOPBACK, 48000 + index))
+    return made
+
+
+def udp_shared_peers(count):
+    """One port towards as many peers."""
+    keep, made = [], []
+    for index in range(count):
+        sock = sharing_udp()
+        sock.bind((LOOPBACK, 24700))
+        made.append(attempt(sock, (LOOPBACK, 49000 + index), keep))
+    return made
+
+
+def udp_shared_again(count):
+    """One socket that the kernel gave a port connects to the same peer again and again."""
+    sock = sharing_udp()
+    return [attempt(sock, (LOOPBACK, 47000), []) for _ in range(count)]
+
+
+def udp_pair_denied(count):
+    """As udp_pair, but the second may not send there: its connect() fails."""
+    keep, made = [], []
+    for index in range(count):
+        for may in (1, 0):
+            sock = sharing_udp()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, may)
+            sock.bind((LOOPBACK, 24800 + index))
+            made.append(attempt(sock, ("127.255.255.255", 47000), keep))
+    return made
+
+
 def attempt_without_waiting(address):
     """The kernel may answer later than it returns: closing before that would cancel the attempt."""
     sock, keep = tcp(), []
@@ -219,6 +289,20 @@ def self_connect(count):
     return made
 
 
+def self_connect_chosen(count):
+    """Retries until the kernel chooses the port that is connected to."""
+    made = []
+    while len(made) < count:
+        sock = tcp()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        kept = []
+        result = attempt(sock, (LOOPBACK, 30004), kept)
+        if result["result"] == "ok":
+            made.append(result)
+        sock.close()
+    return made
+
+
 def reconnect_udp(count):
     """One bound UDP socket connects to the same peer again and again: no conflict with itself."""
     sock = udp()
@@ -234,6 +318,20 @@ def exhausted(count):
 def udp_exhausted(count):
     keep = []
     return [attempt(udp(), (LOOPBACK, 47000), keep) for _ in range(count)]
+
+
+def own_range(sock, _index):
+    """Two ports of the namespace's."""
+    sock.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, 30003 << 16 | 30002)
+
+
+def udp_own_range(count):
+    keep, made = [], []
+    for index in range(count):
+        sock = udp()
+        own_range(sock, index)
+        made.append(attempt(sock, (LOOPBACK, 47000), keep))
+    return made
 
 
 def bound_port_taken(count):
@@ -271,17 +369,30 @@ KINDS = {
     "udp_pair": udp_pair,
     "udp_pair_of_two": udp_pair_of_two,
     "udp_pair_wildcard": udp_pair_wildcard,
+    "udp_shared": udp_shared,
+    "udp_shared_bind0": lambda count: udp_shared(count, (LOOPBACK, 0)),
+    "udp_shared_any": lambda count: udp_shared(count, ("0.0.0.0", 0)),
+    "udp_shared_ipv6": lambda count: udp_shared(count, family=socket.AF_INET6),
+    "udp_shared_reuseport": lambda count: udp_shared(count, option=socket.SO_REUSEPORT),
+    "udp_shared_closed": udp_shared_closed,
+    "udp_shared_moved": udp_shared_moved,
+    "udp_shared_peers": udp_shared_peers,
+    "udp_shared_again": udp_shared_again,
+    "udp_pair_denied": udp_pair_denied,
     "nonblocking": nonblocking,
     "nonblocking_refused": nonblocking_refused,
     "timeout": timeout,
     "canceled": canceled,
     "self_connect": self_connect,
+    "self_connect_chosen": self_connect_chosen,
     "reconnect_udp": reconnect_udp,
     "exhausted": exhausted,
     "exhausted_held": lambda count: to_listener(count, nothing, keep=KEEP),
     "bind_before_connect_held": lambda count: to_listener(count, bind_any_port, keep=KEEP),
     "bind_address_no_port_held": lambda count: to_listener(count, bind_address_no_port, keep=KEEP),
     "udp_exhausted": udp_exhausted,
+    "own_range": lambda count: to_listener(count, own_range),
+    "udp_own_range": udp_own_range,
     "bound_port_taken": bound_port_taken,
     "denied": lambda count: denied(tcp, count),
     "udp_denied": lambda count: denied(udp, count),

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { getStatus } from "../support/api.ts";
 import { start, startDaemonProcess } from "../support/commands.ts";
-import { CONNECT_KINDS, checkEvents } from "../support/connect-kinds.ts";
+import { CONNECT_KINDS, checkEvents, checkShared } from "../support/connect-kinds.ts";
 import type { Attempts } from "../support/connects.ts";
 import type { ParsedEvent } from "../support/events.ts";
 import { eventsOf, metric } from "../support/feed.ts";
 import { FAULTS, Netns } from "../support/netns.ts";
 import { TRACEFS_WRAPPERS } from "../support/tracefs.ts";
 import { until } from "../support/until.ts";
+import { sinceKernel } from "../vm/requires.ts";
 
 type Daemon = Awaited<ReturnType<typeof startDaemonProcess>>;
 
@@ -70,7 +71,7 @@ describe("connect events", () => {
 
       before(async () => {
         const { url } = daemons.get(way) as Daemon;
-        events = await eventsOf(url, all, { pid: String(made[0]?.pid) });
+        events = await eventsOf(url, all, { type: "connect", pid: String(made[0]?.pid) });
       });
 
       test("as its daemon says", async () => {
@@ -92,10 +93,47 @@ describe("connect events", () => {
           assert.ok(expected && made[index]);
           if (backend === "tcp_state") checkUnseen(own);
           else checkEvents(own, made[index], expected, COUNT);
+          for (const event of own) checkPortSearch(event, backend);
         });
       });
     });
   }
+
+  describe("where ports are few", () => {
+    const few = new Netns();
+    const SHARING = 48;
+
+    before(() => few.sysctl("net.ipv4.ip_local_port_range", "30000\t30031"));
+    after(() => few.delete());
+
+    async function provoke(backend: string, kind: string, count: number) {
+      const { url } = daemons.get(backend) as Daemon;
+      const attempts = few.fault<Attempts>("connects.py", kind, String(count));
+      const query = { type: "connect", pid: String(attempts.pid) };
+      return { attempts, events: await eventsOf(url, count, query) };
+    }
+
+    for (const backend of ["fentry", "syscall_tracepoint"]) {
+      for (const kind of ["udp_shared", "udp_shared_ipv6", "udp_shared_bind0"]) {
+        test(`${kind} by ${backend}: of ${SHARING} sockets on 32 ports those that share one`, async () => {
+          const { attempts, events } = await provoke(backend, kind, SHARING);
+          assert.ok(checkShared(events, attempts) >= SHARING - 32);
+        });
+      }
+
+      test(`a range of the socket's own, by ${backend}`, async (t) => {
+        if (!sinceKernel(t, "6.3", "IP_LOCAL_PORT_RANGE")) return;
+        for (const kind of ["own_range", "udp_own_range"]) {
+          const { events } = await provoke(backend, kind, 9);
+          assert.equal(events.length, 9);
+          events.forEach(({ port_range }, index) => {
+            const expected = index < 2 ? undefined : { low: 30002, high: 30003 };
+            assert.deepEqual(port_range, expected, `${kind} #${index}`);
+          });
+        }
+      });
+    }
+  });
 
   test("no attempt is lost while processes push each other from the CPUs", async (t) => {
     const { url } = daemons.get("fentry") as Daemon;
@@ -114,6 +152,16 @@ describe("connect events", () => {
     assert.equal(await events(), all);
   });
 });
+
+/** Known where the kernel looked for a TCP port, and a trampoline saw it return. */
+function checkPortSearch(event: ParsedEvent, backend: string): void {
+  const { protocol, technique, result, duration_ns, port_search_ns } = event;
+  const isSearched = technique === "plain" || technique === "bind_address_no_port";
+  if (backend === "fentry" && protocol === "tcp" && isSearched && result !== "ENETUNREACH") {
+    assert.ok((port_search_ns as number) > 0, String(port_search_ns));
+    assert.ok((port_search_ns as number) < (duration_ns as number));
+  } else assert.equal(port_search_ns, undefined);
+}
 
 /** `unknown`: the programs of the change of state and of the return value were both left out. */
 async function refused(url: string): Promise<number> {

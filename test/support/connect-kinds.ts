@@ -23,8 +23,30 @@ export const CONNECT_KINDS: Readonly<Record<string, Expected>> = {
   nonblocking: OK,
   nonblocking_refused: { ...OK, result: "ECONNREFUSED" },
   self_connect: { ...OK, technique: "bound_port" },
+  udp_shared_closed: { result: "ok", protocol: "udp", conflict: undefined },
+  udp_shared_peers: { result: "ok", protocol: "udp", conflict: undefined },
+  udp_shared_again: { result: "ok", protocol: "udp", conflict: undefined },
   reconnect_udp: { result: "ok", protocol: "udp", conflict: undefined },
 };
+
+/** Of udp_shared: each but the first on a port names the one before it there. */
+export function checkShared(events: readonly ParsedEvent[], made: Attempts): number {
+  const last = new Map<string, ParsedEvent>();
+  let conflicts = 0;
+  events.forEach((event, index) => {
+    const local = JSON.stringify(event.local);
+    const older = last.get(local);
+    const { socket_cookie, process } = (event.conflict ?? {}) as ParsedEvent;
+    assert.equal(socket_cookie, older?.socket_cookie, `#${index} on ${local}`);
+    if (older !== undefined) {
+      assert.deepEqual(process, event.process);
+      conflicts++;
+    }
+    checkLocal(event, made.attempts[index]);
+    last.set(local, event);
+  });
+  return conflicts;
+}
 
 /** Each attempt of a kind is one event, in order, with the right fields and process. */
 export function checkEvents(

@@ -11,7 +11,7 @@ const STORAGE = /\bcall (?:0x6b|107|0x6c|108)$/;
 const ANOTHER_FUNCTION = /\bcall -?(?:0x)?[0-9a-f]+$/;
 
 /** Functions of the kernel itself wherever it speaks IPv4, which is never a module. */
-const BUILT_IN = /^(tcp_|inet_(?!6)|udp_send_skb$)/;
+const BUILT_IN = /^(tcp_|inet_(?!6)|__inet_hash_connect$|udp_send_skb$)/;
 
 /** Lines of each section of code, by its name. */
 function sectionsOf(object: string): Map<string, string[]> {
