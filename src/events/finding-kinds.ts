@@ -6,6 +6,7 @@ export const FINDING_KINDS = [
   "local_port_exhaustion",
   "port_locked_by_bind",
   "udp_overshadowing",
+  "self_connect",
   "stale_conntrack_reuse",
   "conntrack_table_full",
 ] as const;

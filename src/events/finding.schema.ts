@@ -81,6 +81,7 @@ const consequence = Type.Object(
     ports_in_use: Type.Optional(count("Local ports in use when they were last counted.")),
     ports_locked: Type.Optional(count("Local ports that sockets bound before they connected.")),
     resets: Type.Optional(count("Connections that were reset.")),
+    self_connects: Type.Optional(count("Connections of a socket to itself.")),
   },
   { title: "Consequence", description: "What it led to, in numbers." },
 );

@@ -76,8 +76,18 @@ export const FINDING_CATALOG: Readonly<Record<FindingKind, FindingSummary>> = {
     severities: ["warning", "info"],
     rule:
       "a UDP `connect` with a `conflict`: a live socket has the same 4-tuple. `info` if both " +
-      "sockets are of one process, which may mean to replace the first",
-    lookAlikes: "a socket that connects again; a closed one",
+      "sockets are of one process, which may mean to replace the first, unless the kernel chose " +
+      "the port",
+    lookAlikes:
+      "a socket that connects again; a closed one; sockets that share a port towards different " +
+      "peers; unconnected ones",
+  },
+  self_connect: {
+    incident: "a TCP client of a closed local port connected to itself",
+    remedy: "`ip_local_reserved_ports`",
+    severities: ["warning"],
+    rule: "a TCP `connect` that ended well, and whose `local` is its `peer`",
+    lookAlikes: "a listener that is there; the same port at another address",
   },
   stale_conntrack_reuse: {
     incident: "a new socket's packets follow the NAT of an old flow on the same port",

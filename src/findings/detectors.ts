@@ -4,6 +4,7 @@ import { createFourTupleCollision } from "./four_tuple_collision.ts";
 import { createLocalPortExhaustion } from "./local_port_exhaustion.ts";
 import { createNatRefusals } from "./nat_refusals.ts";
 import { createPortLockedByBind } from "./port_locked_by_bind.ts";
+import { createSelfConnect } from "./self_connect.ts";
 import { createStaleConntrackReuse } from "./stale_conntrack_reuse.ts";
 import { createUdpOvershadowing } from "./udp_overshadowing.ts";
 
@@ -15,6 +16,7 @@ export function createDetectors(environment: Environment): Detector[] {
     createLocalPortExhaustion(),
     createPortLockedByBind(),
     createUdpOvershadowing(),
+    createSelfConnect(),
     createStaleConntrackReuse(),
     createConntrackTableFull(environment),
   ];

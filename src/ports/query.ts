@@ -23,6 +23,8 @@ export interface PortQuery {
 
 export interface PortQueryResult {
   readonly range: PortRangeJson;
+  /** Text of ip_local_reserved_ports. */
+  readonly reserved: string;
   /** Of the protocol. */
   readonly use: PortUse;
   /** Most ports first. */
@@ -68,11 +70,12 @@ async function count(
   { protocol, peer, holdersFrom }: PortQuery,
 ): Promise<PortQueryResult> {
   const snapshot = await takePortSnapshot(netns);
-  const { low, high, available } = snapshot.range;
+  const { low, high, available, reserved } = snapshot.range;
   const use = snapshot[protocol];
   const wanted = use.in_use >= holdersFrom * available;
   const holders = wanted
     ? await holdersOf(snapshot, { protocol, ...(peer !== undefined && { peer }) })
     : [];
-  return { range: { low, high, available }, use, holders: holders.slice(0, MAX_HOLDERS) };
+  const range = { low, high, available };
+  return { range, reserved, use, holders: holders.slice(0, MAX_HOLDERS) };
 }

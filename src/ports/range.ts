@@ -11,19 +11,26 @@ export class PortRange {
   /** Ports of the range less the reserved ones. */
   readonly available: number;
   readonly #usable = new Uint8Array(PORTS);
+  readonly #reserved: string;
 
   /** `reserved`: text of ip_local_reserved_ports, such as "8080,9000-9010". */
   constructor(low: number, high: number, reserved: string) {
     this.low = low;
     this.high = high;
+    this.#reserved = reserved.trim();
     this.#usable.fill(1, low, high + 1);
-    for (const part of reserved.trim().split(",")) {
+    for (const part of this.#reserved.split(",")) {
       const [first = "", last = first] = part.split("-");
       if (first !== "") this.#usable.fill(0, Number(first), Number(last) + 1);
     }
     let available = 0;
     for (let port = low; port <= high; port++) available += this.#usable[port] ?? 0;
     this.available = available;
+  }
+
+  /** Text of ip_local_reserved_ports, whether they are of the range or not. */
+  get reserved(): string {
+    return this.#reserved;
   }
 
   /** Whether the port is of the range and not reserved. */

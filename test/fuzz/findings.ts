@@ -27,6 +27,7 @@ const step = fc.record({
 const portQueryResult: fc.Arbitrary<PortQueryResult | undefined> = fc.option(
   fc.record({
     range: fc.record({ low: fc.nat(65_535), high: fc.nat(65_535), available: fc.nat(65_535) }),
+    reserved: fc.constantFrom("", "8080,9000-9010"),
     use: fc.record({
       in_use: fc.nat(65_535),
       bound_without_peer: fc.nat(65_535),

@@ -162,6 +162,28 @@ describe("findings", () => {
     runCommands(finding);
   });
 
+  test("UDP sockets of one process that the kernel gave one port: udp_overshadowing", async () => {
+    netns.sysctl("net.ipv4.ip_local_port_range", "30000\t30031");
+    const { attempts } = made("udp_shared", "48");
+    const finding = await only("udp_overshadowing");
+    const ports = new Set(attempts.map(({ local: [, port] }) => port));
+    assert.equal(finding.count, 48 - ports.size);
+    assert.equal(finding.severity, "warning");
+    runCommands(finding);
+  });
+
+  test("TCP sockets that connected to themselves: self_connect", async () => {
+    netns.sysctl("net.ipv4.ip_local_port_range", "30000\t30007");
+    const { pid } = made("self_connect_chosen", "2");
+    const finding = await only("self_connect");
+    assert.equal(finding.count, 2);
+    assert.deepEqual(
+      finding.parties.map(({ role, process }) => [role, process?.pid]),
+      [["client", pid]],
+    );
+    runCommands(finding);
+  });
+
   test("2 of 6 TCP connects without a NAT port: nat_insert_race", async () => {
     const { pid } = netns.fault<{ pid: number }>("snat_race.py", "tcp", "6");
     const finding = await only("nat_insert_race");
@@ -202,7 +224,8 @@ describe("findings", () => {
   test("clean traffic, and faults of other kinds: no finding", async () => {
     const kinds = ["ok", "ipv6", "refused", "no_route", "udp_no_route", "udp_ok", "nonblocking"];
     const bound = ["bind_before_connect", "bind_address_no_port", "bound_port", "reuseaddr"];
-    const odd = ["reconnect_udp", "bound_port_taken", "self_connect", "canceled"];
+    const shared = ["udp_shared_closed", "udp_shared_peers", "udp_shared_again"];
+    const odd = ["reconnect_udp", "bound_port_taken", "canceled", ...shared];
     made(...[...kinds, ...bound, ...odd].flatMap((kind) => [kind, "60"]));
     const script = `import socket
 s = socket.socket(socket.AF_INET6)

@@ -27,7 +27,7 @@ const HOSTILE = {
 const HOSTILE_CGROUP = "a;touch MARK;$(touch MARK) 'b";
 
 /** Of each kind of finding. */
-const INCIDENTS: readonly ScenarioName[] = ["A", "B1", "B3", "C1", "C2", "D", "E", "full"];
+const INCIDENTS: readonly ScenarioName[] = ["A", "B1", "B3", "C1", "C2", "D", "self", "E", "full"];
 
 /** The finding that is open when all of the scenario is over. */
 async function withFinding(
@@ -35,11 +35,13 @@ async function withFinding(
   scenario: Scenario,
   act: (finding: FindingJson, incident: Incident) => Promise<void> | void,
   options: PlayOptions = {},
+  isComplete: (finding: FindingJson) => boolean = () => true,
 ): Promise<void> {
   const expected = scenario.findings.at(-1);
   const whileUp = async (incident: Incident) => {
     const ids = incident.opened.map(({ id }) => id);
-    const isIt = ({ id, kind }: FindingJson) => kind === expected && ids.includes(id);
+    const isIt = (one: FindingJson) =>
+      one.kind === expected && ids.includes(one.id) && isComplete(one);
     let finding: FindingJson | undefined;
     await until(async () => {
       finding = (await getFindings(url, "state=active")).find(isIt);
@@ -64,7 +66,8 @@ describe("remedies cure", () => {
   const withIncident = (
     name: ScenarioName,
     act: (finding: FindingJson, incident: Incident) => Promise<void>,
-  ) => withFinding(daemon.url, SCENARIOS[name], act);
+    isComplete?: (finding: FindingJson) => boolean,
+  ) => withFinding(daemon.url, SCENARIOS[name], act, {}, isComplete);
 
   test("A: random ports at the gateways, by nft as by iptables", async () => {
     await withIncident("A", async (finding, { played, again }) => {
@@ -149,6 +152,28 @@ describe("remedies cure", () => {
         assert.ok(sockets.includes(`pid=${pid}`), sockets);
       }
     });
+  });
+
+  test("D-kernel: the sockets that share a port are shown", async () => {
+    await withIncident("D-kernel", async (finding, { played }) => {
+      const sockets = terminal.apply(finding, remedyWith(finding, /ss -uanp/));
+      const lines = sockets.split("\n").filter((line) => line.includes(`pid=${played.pid}`));
+      assert.ok(lines.length >= 2, sockets);
+    });
+  });
+
+  test("self: the port reserved, beside those that are; the service can bind it", async () => {
+    const isRead = ({ consequence }: FindingJson) => consequence.ports_in_range !== undefined;
+    const cure = async (finding: FindingJson, { played, again }: Incident) => {
+      const shown = terminal.apply(finding, remedyWith(finding, /ss -tanp/));
+      assert.ok(shown.includes(`pid=${played.pid}`), shown);
+      assert.equal((await again("retry")).itself, true, "it happens again");
+      terminal.apply(finding, remedyWith(finding, /ip_local_reserved_ports=9000-9001,20004$/));
+      assert.equal((await again("retry")).itself, false);
+      assert.equal((await again("serve")).tries, 1, "the service has its port");
+      terminal.applyAll(finding);
+    };
+    await withIncident("self", cure, isRead);
   });
 
   test("E: the entry deleted; and notrack, by nft as by iptables", async () => {

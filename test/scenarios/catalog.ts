@@ -50,6 +50,20 @@ export const SCENARIOS = {
   }),
   "D-own-port": scenario("udp_overshadowing own_port", "the same with a local port for each"),
   "D-exclusive": scenario("udp_overshadowing exclusive", "the same without SO_REUSEADDR"),
+  "D-kernel": scenario(
+    "udp_overshadowing kernel",
+    "48 UDP sockets to which the kernel gives ports",
+    {
+      probe: "connect",
+      finding: "udp_overshadowing",
+    },
+  ),
+  self: scenario("self_connect closed", "a client of a closed local port connects to itself", {
+    probe: "connect",
+    finding: "self_connect",
+  }),
+  "self-listening": scenario("self_connect listening", "the same with a service that listens"),
+  "self-address": scenario("self_connect other_address", "the same port at another address"),
   E: scenario("stale_flow redirect", "a sidecar's DNS looped back to itself", {
     probe: "stale_flow",
     finding: "stale_conntrack_reuse",

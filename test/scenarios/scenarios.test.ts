@@ -227,6 +227,34 @@ describe("scenarios", () => {
     assert.deepEqual([exclusive.played.outcome, exclusive.played.answer], ["EADDRINUSE", "second"]);
   });
 
+  test("D-kernel: the kernel gives sockets of one process one port", async () => {
+    const seen = await watch("D-kernel");
+    const finding = only(seen);
+    const { played } = seen;
+    assert.ok(Number(played.shared) > 0);
+    assert.equal(finding.count, played.shared);
+    assert.equal(finding.severity, "warning");
+    assert.deepEqual(allPids(finding), new Set([played.pid]));
+    assert.match(finding.summary, /10\.5\.0\.2:7001/);
+  });
+
+  test("self: a client of a closed port connects to itself", async () => {
+    const counted = ({ consequence }: FindingJson) => consequence.ports_in_range !== undefined;
+    const seen = await watch("self", counted);
+    const finding = only(seen);
+    assert.deepEqual([seen.played.itself, seen.played.heard], [true, "hello"]);
+    assert.deepEqual(pids(finding, "client"), [seen.played.pid]);
+    assert.match(finding.summary, /127\.0\.0\.1:20004/);
+    assert.match(remedyText(finding), /ip_local_reserved_ports=9000-9001,20004$/m);
+  });
+
+  test("self with a service that listens, or with the port at another address, has none", async () => {
+    for (const name of ["self-listening", "self-address"] as const) {
+      const { played } = await watch(name);
+      assert.deepEqual([played.tries, played.itself], [1, false], name);
+    }
+  });
+
   test("E: a released port leads the sidecar's question back to the sidecar", async () => {
     const seen = await watch("E");
     const finding = only(seen);

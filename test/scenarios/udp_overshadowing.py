@@ -2,9 +2,10 @@
 """
 Incident D: two UDP sockets on one 4-tuple; the newer one gets the older one's answers.
 
-    udp_overshadowing.py shared | own_port | exclusive
+    udp_overshadowing.py shared | own_port | exclusive | kernel
 
 `own_port`: the newer one has a local port of its own. `exclusive`: neither sets SO_REUSEADDR.
+`kernel`: one process leaves the ports of 48 such sockets to the kernel, which has 64.
 """
 import errno
 import socket
@@ -60,8 +61,32 @@ def newer(kind):
     return body
 
 
+def many(parent):
+    socks = []
+    for _ in range(48):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.connect(PEER)
+        socks.append(sock)
+    names = [sock.getsockname() for sock in socks]
+    parent.report({"shared": len(names) - len(set(names))})
+    parent.wait()
+
+
+def leave_to_kernel():
+    with World("left", "right") as world:
+        world.link("left", "10.5.0.1/24", "right", "10.5.0.2/24")
+        world.sysctl("left", "net.ipv4.ip_local_port_range", "20000\t20063")
+        resolver = world.start("left", many, comm="resolver")
+        shared = resolver.read()["shared"]
+        say(f"resolver, pid {resolver.pid}: {shared} of its sockets have another one's port")
+        finish(pid=resolver.pid, shared=shared, peer=PEER, netns=world.inum("left"))
+
+
 def main():
     kind = sys.argv[1]
+    if kind == "kernel":
+        return leave_to_kernel()
     with World("left", "right") as world:
         world.link("left", "10.5.0.1/24", "right", "10.5.0.2/24")
         world.start("right", echo_udp(PEER)).read()

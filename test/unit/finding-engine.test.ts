@@ -148,7 +148,8 @@ describe("the engine of findings", () => {
   it("keeps the worse ones of a user, and opens no lesser one in their place", () => {
     const scene = new Scene();
     const conflict = { socket_cookie: "11", local: endpoint("10.0.0.5:5000"), process: PROCESS };
-    const udp = { protocol: "udp", local: endpoint("10.0.0.5:5000"), conflict };
+    const bound = { local: endpoint("10.0.0.5:5000"), technique: "reuseaddr" };
+    const udp = { protocol: "udp", ...bound, conflict };
     const own = (number: number) => ({ ...connectFields(udp), netns: elsewhere(number).netns });
     for (let i = 0; i < MAX_SHARE; i++) scene.take("connect", own(i));
     assert.equal(scene.engine.activeFindings()[0]?.severity, "info");

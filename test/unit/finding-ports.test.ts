@@ -11,7 +11,8 @@ const HOLDERS: PortHolder[] = [
 ];
 
 function answer(inUse: number, holders: readonly PortHolder[] = HOLDERS): PortQueryResult {
-  return { range: RANGE, use: { in_use: inUse, bound_without_peer: 0, sockets: inUse }, holders };
+  const use = { in_use: inUse, bound_without_peer: 0, sockets: inUse };
+  return { range: RANGE, reserved: "", use, holders };
 }
 
 const NO_PORT = connectFields({ result: "EADDRNOTAVAIL" });

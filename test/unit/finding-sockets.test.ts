@@ -136,10 +136,11 @@ describe("udp_overshadowing", () => {
     process: { pid: 70, comm: "older", uid: 0 },
   };
   const fields = { protocol: "udp", peer: endpoint("10.0.0.9:443"), local: conflict.local };
+  const fixed = { ...fields, technique: "reuseaddr" };
 
   it("is a second live socket on a 4-tuple, of another process", () => {
     const scene = new Scene();
-    scene.take("connect", connectFields({ ...fields, conflict }));
+    scene.take("connect", connectFields({ ...fixed, conflict }));
     const { kind, severity, summary, parties, confidence } = scene.only;
     assert.deepEqual([kind, severity, confidence.level], ["udp_overshadowing", "warning", "high"]);
     assert.match(summary, /socket of older \(pid 70\) on 10\.0\.0\.5:5000 -> 10\.0\.0\.9:443/);
@@ -159,11 +160,47 @@ describe("udp_overshadowing", () => {
 
   it("is only information when a process does it to itself", () => {
     const scene = new Scene();
-    scene.take(
-      "connect",
-      connectFields({ ...fields, conflict: { ...conflict, process: PROCESS } }),
-    );
+    scene.take("connect", connectFields({ ...fixed, conflict: { ...conflict, process: PROCESS } }));
     assert.deepEqual([scene.only.severity, scene.only.confidence.level], ["info", "low"]);
+  });
+
+  for (const technique of ["plain", "bind_before_connect", "bind_address_no_port"]) {
+    it(`is never meant where the kernel chose the port (${technique})`, () => {
+      const scene = new Scene();
+      const own = { ...fields, technique, conflict: { ...conflict, process: PROCESS } };
+      scene.take("connect", connectFields(own));
+      scene.take("connect", connectFields({ ...own, socket_cookie: "90418" }));
+      const { severity, confidence, summary, count, consequence } = scene.only;
+      assert.deepEqual([severity, confidence.level, count], ["warning", "high", 2]);
+      assert.equal(consequence.overshadowed_sockets, 2);
+      assert.match(
+        summary,
+        /^The kernel gave 2 UDP sockets of crawler \(pid 812\) to 10\.0\.0\.9:443 /,
+      );
+      assert.match(
+        summary,
+        /an older socket of its own has .* 10\.0\.0\.5:5000 -> 10\.0\.0\.9:443\)\.$/,
+      );
+      assert.doesNotMatch(JSON.stringify(scene.only), /on purpose/);
+      assert.match(
+        commands(scene.only),
+        /^ip netns exec web ss -uanp 'sport = :5000 and dst 10\.0\.0\.9:443'$/m,
+      );
+      assert.match(
+        commands(scene.only),
+        /^Do not set SO_REUSEADDR or SO_REUSEPORT on UDP sockets/m,
+      );
+    });
+  }
+
+  it("names both programs to which the kernel gave one port", () => {
+    const scene = new Scene();
+    scene.take("connect", connectFields({ ...fields, conflict }));
+    assert.match(
+      scene.only.summary,
+      /of crawler \(pid 812\) .* older socket of older \(pid 70\) has/,
+    );
+    assert.deepEqual([scene.only.severity, scene.only.parties.length], ["warning", 2]);
   });
 
   it("is not a connect without a conflict, nor one that failed", () => {
