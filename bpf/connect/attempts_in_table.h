@@ -8,17 +8,14 @@
  *
  * The table has an end, so it is shared out: nobody may hold more of it than is left free (a
  * dynamic threshold, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6 (1998), 130). One
- * who floods it gets half, two get a third each, and somebody new always finds room. Who it is, a
- * user in a cgroup, is known by a hash with a secret, so that counting takes no table that could be
- * filled: of 4096 one may share a flooder's place by chance.
+ * who floods it gets half, two get a third each, and somebody new always finds room.
  */
 
 #include "connect.h"
 #include "getters.h"
+#include "holder_hash.h"
 
 #define MAX_ATTEMPTS 32768
-#define HOLDER_BITS 12
-#define GOLDEN_RATIO_64 0x61C8864680B583EBULL /* include/linux/hash.h */
 
 #define ref_of(sk) sock_cookie(sk)
 #define ref_in_hook(ctx, cookie) (cookie)
@@ -39,10 +36,7 @@ static const struct attempt empty_attempt;
 
 static __always_inline __s64 *held_by_holder(__u64 cgroup_id, __u32 uid)
 {
-	__u64 hash = (cgroup_id ^ config_hash_secret) * GOLDEN_RATIO_64 + uid;
-
-	hash *= GOLDEN_RATIO_64;
-	return &held_by[(hash >> (64 - HOLDER_BITS)) & ((1 << HOLDER_BITS) - 1)];
+	return &held_by[holder_hash(cgroup_id, uid)];
 }
 
 static __always_inline void add_held(const struct attempt *attempt, __s64 by)

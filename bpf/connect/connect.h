@@ -10,8 +10,8 @@
 
 const volatile __u32 config_return_source = RETURN_SOURCE_SYSCALL;
 
-/* Nobody who floods a table shall know in whose place that is. */
-const volatile __u64 config_hash_secret = 0;
+/* Whether a UDP socket's port is told to nobody but this probe. */
+const volatile __u8 config_note_udp_ports = 0;
 
 #define ERROR_UNKNOWN (-1)
 

@@ -6,6 +6,7 @@
 #include "emit.h"
 #include "getters.h"
 #include "connect.h"
+#include "port_holder.h"
 #include "tally.h"
 #include "udp.h"
 #include "udp_sharing.h"
@@ -14,8 +15,6 @@
 #else
 #include "attempts_in_table.h"
 #endif
-
-#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h */
 
 /* What an attempt came to; `error` is 0, a positive errno or ERROR_UNKNOWN. */
 struct result {
@@ -45,6 +44,24 @@ static __always_inline void fill_conflict(
 	event->conflict_local = attempt->conflict_local;
 	event->conflict_cookie = attempt->conflict_cookie;
 	event->conflict_process = attempt->conflict_process;
+}
+
+/* In a frame of its own: together they may have 512 bytes. */
+static __noinline void fill_holder(struct connect_event *event, const struct attempt *attempt)
+{
+	const struct port_opener *holder;
+
+	if (event->error != EADDRNOTAVAIL)
+		return;
+	holder = find_tuple_holder(attempt);
+	if (!holder)
+		return;
+	event->has_holder = 1;
+	event->holder.time_ns = holder->time_ns;
+	event->holder.netns_cookie = event->head.netns_cookie;
+	event->holder.netns_inum = event->head.netns_inum;
+	event->holder.cgroup_id = holder->cgroup_id;
+	event->holder.process = holder->process;
 }
 
 /* After a failed call the socket is wiped: the attempt keeps what the process asked for. */
@@ -94,6 +111,7 @@ static __always_inline void fill(struct connect_event *event, const struct attem
 	event->technique = kind->technique;
 	fill_endpoints(event, attempt, sk, result->socket_has_tuple);
 	fill_conflict(event, attempt);
+	fill_holder(event, attempt);
 	event->port_search_ns = attempt->port_search_ns;
 	fill_port_range(event, sk);
 }
@@ -193,6 +211,8 @@ static __noinline void resolve(socket_ref ref, __s32 error, __u32 inferred, bool
 	} else {
 		end_udp(attempt, error);
 	}
+	if (!error && socket_has_tuple)
+		note_connection(attempt, kind.technique, now_ns);
 	tally_connect(&kind, duration_ns, syn_retransmits, attempt->has_conflict);
 	notable = is_self || is_notable(attempt, &kind, syn_retransmits, duration_ns);
 	if (!is_wanted(error, notable)) {

@@ -14,30 +14,36 @@
 
 #if defined(__TARGET_ARCH_x86)
 
-#define CALL_CONNECT 42	      /* arch/x86/entry/syscalls/syscall_64.tbl */
+/* arch/x86/entry/syscalls/syscall_64.tbl */
+#define CALL_CONNECT 42
+#define CALL_SENDTO 44
+#define CALL_SENDMSG 46
+#define CALL_BIND 49
+#define CALL_LISTEN 50
+#define CALL_SENDMMSG 307
 #define THREAD_IN_COMPAT 0x02 /* TS_COMPAT of arch/x86/include/asm/thread_info.h */
 
 struct pt_regs___call {
 	unsigned long orig_ax;
+	unsigned long di;
 	unsigned long si;
-};
-
-struct thread_info {
-	__u32 status;
-};
-
-struct task_struct {
-	struct thread_info thread_info;
 };
 
 #elif defined(__TARGET_ARCH_arm64)
 
-#define CALL_CONNECT 203	 /* include/uapi/asm-generic/unistd.h */
+/* include/uapi/asm-generic/unistd.h */
+#define CALL_BIND 200
+#define CALL_LISTEN 201
+#define CALL_CONNECT 203
+#define CALL_SENDTO 206
+#define CALL_SENDMSG 211
+#define CALL_SENDMMSG 269
 #define REGS_OF_32_BIT_MODE 0x10 /* PSR_MODE32_BIT of arch/arm64/include/uapi/asm/ptrace.h */
 
 struct pt_regs___call {
 	__u64 regs[31];
 	__u64 pstate;
+	__u64 orig_x0;
 	int syscallno;
 };
 
@@ -53,6 +59,16 @@ static __always_inline long call_number(struct pt_regs *regs)
 	return ((struct pt_regs___call *)regs)->orig_ax;
 #else
 	return ((struct pt_regs___call *)regs)->syscallno;
+#endif
+}
+
+/* Also at the end of a call: on arm64 the first register has the result by then. */
+static __always_inline unsigned long first_argument(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return ((struct pt_regs___call *)regs)->di;
+#else
+	return ((struct pt_regs___call *)regs)->orig_x0;
 #endif
 }
 

@@ -35,6 +35,7 @@ enum event_type {
 	EVENT_TYPE_CHALLENGE_OUTCOME = 4,
 	EVENT_TYPE_FLOW_RETRY = 5,
 	EVENT_TYPE_STALE_FLOW_REUSE = 6,
+	EVENT_TYPE_PORT_BIND = 7,
 };
 
 /* How the process in the head was found: see "attribution" in docs/reference/events.md. */
@@ -98,6 +99,39 @@ struct tuple {
 	struct endpoint dst;
 };
 
+/*
+ * Whose local port it was: a port that a socket was bound to has no peer in its key, that of a
+ * connection has its own.
+ */
+struct port_key {
+	__u64 netns; /* cookie, or inode number where the kernel has given none */
+	struct endpoint local;
+	struct endpoint peer;
+	__u32 protocol; /* IPPROTO_* */
+	__u32 pad;
+};
+
+/* Who opened it, and when. */
+struct port_opener {
+	__u64 time_ns;
+	__u64 cgroup_id;
+	__u64 sk; /* address of the struct sock, which may be gone */
+	struct process process;
+	__u8 is_bound; /* by bind(), before there was a peer: nobody else's, wherever it leads */
+	__u8 is_fixed; /* the program asked for this port, not for any */
+	__u8 pad[6];
+};
+
+/* Who sent the first packet of a flow, noted in that process's own context. */
+struct flow_owner {
+	__u64 time_ns; /* when it was noted; 0: nobody is known */
+	__u64 netns_cookie;
+	__u64 cgroup_id;
+	__u32 netns_inum;
+	struct process process;
+	__u32 pad;
+};
+
 /* How the socket came by its local port. */
 enum technique {
 	TECHNIQUE_PLAIN = 0,
@@ -154,14 +188,16 @@ struct connect_event {
 	__u8 technique; /* enum technique */
 	__u8 syn_retransmits;
 	__u8 has_conflict; /* the three fields below are set */
-	__u8 is_self;	   /* TCP: connected to its own endpoint */
+	__u8 has_holder;
 	struct endpoint conflict_local;
 	__u64 conflict_cookie;
 	struct process conflict_process; /* pid 0: connected before the daemon started */
+	struct flow_owner holder;	 /* if has_holder: who has the 4-tuple that was asked for */
 	__u64 port_search_ns; /* from the call until TCP had looked for a port; 0: not known */
 	__u16 port_range_low; /* IP_LOCAL_PORT_RANGE of a socket that found no port; 0: none */
 	__u16 port_range_high;
-	__u32 pad;
+	__u8 is_self; /* TCP: connected to its own endpoint */
+	__u8 pad[3];
 };
 
 enum trigger {
@@ -242,16 +278,6 @@ enum nat {
 	NAT_BOTH = 3,
 };
 
-/* Who sent the first packet of a flow, noted in that process's own context. */
-struct flow_owner {
-	__u64 time_ns; /* when it was noted; 0: nobody is known */
-	__u64 netns_cookie;
-	__u64 cgroup_id;
-	__u32 netns_inum;
-	struct process process;
-	__u32 pad;
-};
-
 struct conntrack_insert_failed_event {
 	struct event_head head;
 	struct tuple original;
@@ -294,6 +320,36 @@ struct stale_flow_reuse_event {
 	__u8 nat;	 /* enum nat */
 	__u8 redirected; /* the reply does not come from where the original goes */
 	__u8 pad[2];
+};
+
+/* How a port was asked for without a peer. */
+enum bind_technique {
+	BIND_TECHNIQUE_FIXED_PORT = 0, /* bind() to a port */
+	BIND_TECHNIQUE_ANY_PORT = 1,   /* bind() to port 0 */
+	BIND_TECHNIQUE_LISTEN = 2,     /* listen(), perhaps of a socket that has no port yet */
+	BIND_TECHNIQUE_AUTOBIND = 3,   /* UDP without bind(): the first datagram, or connect() */
+};
+
+/* Calls of one kind: what they are counted by, on each CPU. */
+struct port_bind_kind {
+	__s32 error;
+	__u16 protocol;
+	__u8 bind_technique;
+	__u8 pad;
+};
+
+/* No port was to be had. */
+struct port_bind_event {
+	struct event_head head;
+	__u64 socket_cookie;
+	struct endpoint local; /* as asked: port 0 for any */
+	__s32 error;	       /* a positive errno, as the process got it */
+	__u16 protocol;	       /* IPPROTO_* */
+	__u16 family;	       /* AF_* of the socket */
+	__u8 bind_technique;   /* enum bind_technique */
+	__u8 has_holder;       /* the socket that has the port is known, and there */
+	__u8 pad[6];
+	struct flow_owner holder;
 };
 
 #endif

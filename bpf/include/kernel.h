@@ -23,8 +23,13 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_ICMPV6 58
+#define IPPROTO_MPTCP 262
+#define SOCK_RAW 3
+#define SOCK_BINDADDR_LOCK 4 /* include/net/sock.h */
+#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h */
 #define EINTR 4
 #define EAGAIN 11
+#define EADDRINUSE 98
 #define EADDRNOTAVAIL 99
 #define EALREADY 114
 #define EINPROGRESS 115
@@ -151,6 +156,28 @@ struct socket {
 	struct file *file;
 };
 
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct thread_info {
+	__u32 status; /* x86 only */
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+	struct files_struct *files;
+};
+
+struct file {
+	void *private_data; /* of a socket's: struct socket */
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
@@ -158,6 +185,7 @@ struct sock {
 	unsigned char sk_userlocks : 4;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+	__u16 sk_type;
 	__u16 sk_protocol;
 };
 
@@ -172,6 +200,10 @@ struct inet_sock___two_ports {
 		__u16 lo;
 		__u16 hi;
 	} local_port_range;
+};
+
+struct sockaddr {
+	__u16 sa_family;
 };
 
 struct inet_connection_sock {

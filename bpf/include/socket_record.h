@@ -61,6 +61,7 @@ struct sent_mark {
 
 struct socket_record {
 	struct process opener; /* pid 0: not known */
+	__u64 noted_sk;	       /* its address, once its opener is in the ledger of ports */
 	struct sent_mark owner_noted;
 	struct sent_mark reuse_checked;
 	struct segment segment;

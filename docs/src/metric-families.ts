@@ -14,8 +14,9 @@ import { createLocateNetns } from "../../src/findings/locate-netns.ts";
 import { AccessSource } from "../../src/http/access/access-source.ts";
 import { openListeners } from "../../src/http/listen/open.ts";
 import { registerProgramStats } from "../../src/intake/program-metrics.ts";
-import { queryPorts } from "../../src/ports/query.ts";
-import { portReport } from "../../src/ports/report.ts";
+import { NO_LEDGER } from "../../src/ports/ledger.ts";
+import { type PortQuery, queryPorts } from "../../src/ports/query.ts";
+import { type PortReportQuery, portReport } from "../../src/ports/report.ts";
 import { PortSampler } from "../../src/ports/sampler.ts";
 import { PROBES } from "../../src/probes/probes.ts";
 
@@ -44,7 +45,11 @@ export async function metricFamilies(): Promise<MetricFamily[]> {
   const access = new AccessSource(config, logger);
   const options = {
     listeners: await openListeners(config.listen),
-    sources: { locateNetns: createLocateNetns(), queryPorts, portReport },
+    sources: {
+      locateNetns: createLocateNetns(),
+      queryPorts: (query: PortQuery) => queryPorts(query, NO_LEDGER),
+      portReport: (query: PortReportQuery) => portReport(query, NO_LEDGER),
+    },
     started: { at: new Date().toISOString(), bootMs: 0 },
   };
   const daemon = await startDaemon(config, { logger }, access, options, (context) => {
@@ -70,6 +75,7 @@ function watchNothing(context: DaemonContext): RemoteWatch {
     state: () => STATE,
     kernel: () => KERNEL,
     sampler,
+    ledger: NO_LEDGER,
     onOrdinary: () => {},
     onAlive: () => {},
   });
@@ -87,7 +93,7 @@ function watchNothing(context: DaemonContext): RemoteWatch {
   return watch;
 }
 
-const KERNEL: KernelAnswer = { programs: [], connects: [], conntrack: undefined };
+const KERNEL: KernelAnswer = { programs: [], connects: [], portBinds: [], conntrack: undefined };
 
 const STATE: StateAnswer = {
   isAttached: true,

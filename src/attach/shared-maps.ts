@@ -1,7 +1,10 @@
 import type { BpfMap, LoadedObject, OpenObject } from "libbpf-ts";
 
+/** Who opened local ports: bpf/include/port_ledger.h. */
+export const LEDGER_MAPS = ["port_openers", "modest_port_openers"] as const;
+
 /** What the programs of several probes share: whichever is loaded first makes it. */
-const SHARED = ["socket_records"];
+const SHARED = ["socket_records", ...LEDGER_MAPS];
 
 /** Maps of one object that those loaded later use, too, and that outlive it. */
 export class SharedMaps {
@@ -18,6 +21,11 @@ export class SharedMaps {
       const map = object.maps.get(name);
       if (map !== undefined && !this.#maps.has(name)) this.#maps.set(name, map.duplicate());
     }
+  }
+
+  /** Those of the ledger of ports; none before an object that writes it is loaded. */
+  get ledger(): BpfMap[] {
+    return LEDGER_MAPS.flatMap((name) => this.#maps.get(name) ?? []);
   }
 
   close(): void {

@@ -9,6 +9,7 @@ import type { ProgramRuns } from "../intake/program-metrics.ts";
 import type { ConntrackStats } from "../kernel/conntrack-stats.ts";
 import type { PortScan } from "../ports/sampler.ts";
 import type { ConnectTally } from "../probes/connect_tally.ts";
+import type { PortBindTally } from "../probes/port_bind_tally.ts";
 
 /** Descriptors of the serving process. The second is for questions whose answer it waits for. */
 export const CHANNEL_FD = 3;
@@ -44,6 +45,7 @@ export interface StateAnswer {
 export interface KernelAnswer {
   readonly programs: readonly ProgramRuns[];
   readonly connects: readonly ConnectTally[];
+  readonly portBinds: readonly PortBindTally[];
   /** Undefined while conntrack is not loaded, or where it cannot be read. */
   readonly conntrack: ConntrackStats | undefined;
 }

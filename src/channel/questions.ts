@@ -32,7 +32,7 @@ export const QUESTION_KINDS = [
 
 export type QuestionKind = (typeof QUESTION_KINDS)[number];
 
-export const QUESTION_BYTES = 64;
+export const QUESTION_BYTES = 72;
 export const MAX_PIDS = 4;
 
 /** Absent numbers are 0 on the wire. */
@@ -48,11 +48,18 @@ export interface Question {
   readonly protocol?: number;
   /** Sixteen bytes: an IPv4 address is mapped (RFC 4291, section 2.5.5.2). */
   readonly peer?: { readonly address: Uint8Array; readonly port: number };
-  readonly permille?: number;
+  /** A local one. */
+  readonly port?: number;
+  /** Local ports, both ends included; a bound of 0 is none. */
+  readonly range?: { readonly low: number; readonly high: number };
+  /** Since the machine booted. */
+  readonly atMs?: number;
 }
 
-const AT = { cookie: 8, inum: 16, pids: 20, protocol: 36, permille: 38, port: 40, hasPeer: 42 };
+const AT = { cookie: 8, inum: 16, pids: 20, protocol: 36, port: 38, peerPort: 40, hasPeer: 42 };
 const AT_ADDRESS = 44;
+const AT_RANGE = 60;
+const AT_TIME = 64;
 const ADDRESS_BYTES = 16;
 const PROTOCOLS = [0, 6, 17];
 const MAX_PID = 1 << 22; // PID_MAX_LIMIT, include/linux/threads.h
@@ -72,9 +79,12 @@ export function encodeQuestion(question: Question): Uint8Array<ArrayBuffer> {
     view.setUint32(AT.pids + 4 * index, pid, true);
   }
   view.setUint16(AT.protocol, question.protocol ?? 0, true);
-  view.setUint16(AT.permille, question.permille ?? 0, true);
-  view.setUint16(AT.port, question.peer?.port ?? 0, true);
+  view.setUint16(AT.port, question.port ?? 0, true);
+  view.setUint16(AT.peerPort, question.peer?.port ?? 0, true);
   view.setUint16(AT.hasPeer, question.peer === undefined ? 0 : 1, true);
+  view.setUint16(AT_RANGE, question.range?.low ?? 0, true);
+  view.setUint16(AT_RANGE + 2, question.range?.high ?? 0, true);
+  view.setFloat64(AT_TIME, question.atMs ?? 0, true);
   const bytes = new Uint8Array(view.buffer);
   if (question.peer !== undefined) bytes.set(question.peer.address, AT_ADDRESS);
   return bytes;
@@ -90,11 +100,13 @@ export function decodeQuestion(bytes: Uint8Array): Question {
   const cookie = view.getBigUint64(AT.cookie, true);
   const inum = view.getUint32(AT.inum, true);
   const protocol = view.getUint16(AT.protocol, true);
-  const permille = view.getUint16(AT.permille, true);
+  const port = view.getUint16(AT.port, true);
+  const atMs = view.getFloat64(AT_TIME, true);
   if (!PROTOCOLS.includes(protocol)) throw new BadQuestionError(`protocol ${protocol}`);
-  if (permille > 1000) throw new BadQuestionError(`${permille} thousandths`);
+  if (!(atMs >= 0 && atMs <= Number.MAX_SAFE_INTEGER)) throw new BadQuestionError("no such time");
   const pids = pidsOf(view);
   const peer = peerOf(view, bytes);
+  const range = rangeOf(view);
   return {
     kind,
     id: view.getUint32(4, true),
@@ -102,7 +114,9 @@ export function decodeQuestion(bytes: Uint8Array): Question {
     ...(inum !== 0 && { inum }),
     ...(pids.length > 0 && { pids }),
     ...(protocol !== 0 && { protocol }),
-    ...(permille !== 0 && { permille }),
+    ...(port !== 0 && { port }),
+    ...(range !== undefined && { range }),
+    ...(atMs !== 0 && { atMs }),
     ...(peer !== undefined && { peer }),
   };
 }
@@ -119,12 +133,19 @@ function pidsOf(view: DataView): number[] {
   return all.slice(0, count);
 }
 
+function rangeOf(view: DataView): Question["range"] {
+  const low = view.getUint16(AT_RANGE, true);
+  const high = view.getUint16(AT_RANGE + 2, true);
+  if (high !== 0 && low > high) throw new BadQuestionError(`ports ${low} to ${high}`);
+  return low === 0 && high === 0 ? undefined : { low, high };
+}
+
 function peerOf(view: DataView, bytes: Uint8Array): Question["peer"] {
   const hasPeer = view.getUint16(AT.hasPeer, true);
   if (hasPeer > 1) throw new BadQuestionError(`peer ${hasPeer}`);
   const end = AT_ADDRESS + ADDRESS_BYTES;
-  const port = view.getUint16(AT.port, true);
-  const unused = bytes.subarray(hasPeer === 1 ? end : AT_ADDRESS);
+  const port = view.getUint16(AT.peerPort, true);
+  const unused = bytes.subarray(hasPeer === 1 ? end : AT_ADDRESS, end);
   if (unused.some((byte) => byte !== 0) || (hasPeer === 0 && port !== 0)) {
     throw new BadQuestionError("unused bytes are not 0");
   }

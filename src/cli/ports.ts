@@ -1,4 +1,5 @@
-import { endpoint, who } from "../events/line.ts";
+import { amounts, endpoint, who } from "../events/line.ts";
+import type { PortHolder } from "../ports/ports.schema.ts";
 import type { NamespacePorts, PortReport } from "../ports/report.schema.ts";
 import { printable } from "../util/text.ts";
 import { Api, type Target } from "./api.ts";
@@ -57,7 +58,7 @@ function namespaceLines(one: NamespacePorts, paint: Paint): string[] {
     `  in use by TCP ${use(inUse.tcp)}, by UDP ${use(inUse.udp)}`,
     ...table(
       ["PORTS", "HOLDER"],
-      holders.map((holder) => [String(holder.ports), printable(holder.without ?? who(holder))]),
+      holders.map((holder) => [String(holder.ports), printable(holderText(holder))]),
     ),
     ...table(
       ["PORTS", "TOWARDS"],
@@ -67,6 +68,15 @@ function namespaceLines(one: NamespacePorts, paint: Paint): string[] {
       ]),
     ),
   ];
+}
+
+/** `time_wait, opened by crawler (100 processes)` */
+function holderText({ process, processes, cgroup, without }: PortHolder): string {
+  if (process === undefined) return without ?? "-";
+  const named = processes === undefined ? process : { comm: process.comm };
+  const [several] = amounts({ processes });
+  const program = who({ process: named, cgroup }) + (several === undefined ? "" : ` (${several})`);
+  return without === undefined ? program : `${without}, opened by ${program}`;
 }
 
 function table(head: string[], rows: readonly string[][]): string[] {

@@ -15,6 +15,7 @@ export const PROBE_NAMES = [
   "challenge_ack",
   "conntrack_insert_failed",
   "connect",
+  "port_bind",
   "stale_flow",
 ] as const;
 

@@ -57,6 +57,13 @@ export const connectBody = Type.Object(
     ),
     port_range: Type.Optional(portRange),
     conflict: Type.Optional(conflict),
+    holder: Type.Optional(
+      Type.Object(ownerFields, {
+        description:
+          "TCP with a fixed local address and port that failed with EADDRNOTAVAIL: who opened the 4-tuple " +
+          "that it asked for, by a connection that is still there or in TIME_WAIT.",
+      }),
+    ),
   },
   {
     description:

@@ -8,4 +8,5 @@ export const PROBE_EVENT_TYPES = [
   "conntrack_insert_failed",
   "flow_retry",
   "stale_flow_reuse",
+  "port_bind",
 ] as const;

@@ -10,6 +10,7 @@ export const eventTypeNames = {
   4: "challenge_outcome",
   5: "flow_retry",
   6: "stale_flow_reuse",
+  7: "port_bind",
 } as const;
 
 /** enum attribution. */
@@ -117,6 +118,14 @@ export const natNames = {
   1: "snat",
   2: "dnat",
   3: "both",
+} as const;
+
+/** enum bind_technique. */
+export const bindTechniqueNames = {
+  0: "fixed_port",
+  1: "any_port",
+  2: "listen",
+  3: "autobind",
 } as const;
 
 /** counters, 48 bytes. */
@@ -236,6 +245,84 @@ export const connectTallyLayout: StructLayout = {
   ],
 };
 
+/** port_bind_kind, 8 bytes. */
+export interface PortBindKind {
+  readonly error: number;
+  readonly protocol: number;
+  readonly bindTechnique: number;
+}
+
+export function decodePortBindKind(views: RecordViews, at: number): PortBindKind {
+  return {
+    error: views.i32[at >> 2] as number,
+    protocol: views.u16[(at + 4) >> 1] as number,
+    bindTechnique: views.u8[at + 6] as number,
+  };
+}
+
+export const portBindKindLayout: StructLayout = {
+  name: "port_bind_kind",
+  size: 8,
+  fields: [
+    { name: "error", offset: 0, size: 4, kind: "i32" },
+    { name: "protocol", offset: 4, size: 2, kind: "u16" },
+    { name: "bind_technique", offset: 6, size: 1, kind: "u8" },
+    { name: "pad", offset: 7, size: 1, kind: "u8" },
+  ],
+};
+
+/** endpoint, 20 bytes. */
+export interface Endpoint {
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
+export function decodeEndpoint(views: RecordViews, at: number): Endpoint {
+  return {
+    address: views.u8.slice(at, at + 16),
+    port: views.u16[(at + 16) >> 1] as number,
+  };
+}
+
+export const endpointLayout: StructLayout = {
+  name: "endpoint",
+  size: 20,
+  fields: [
+    { name: "address", offset: 0, size: 16, kind: "bytes" },
+    { name: "port", offset: 16, size: 2, kind: "u16" },
+    { name: "pad", offset: 18, size: 2, kind: "u16" },
+  ],
+};
+
+/** port_key, 56 bytes. */
+export interface PortKey {
+  readonly netns: bigint;
+  readonly local: Endpoint;
+  readonly peer: Endpoint;
+  readonly protocol: number;
+}
+
+export function decodePortKey(views: RecordViews, at: number): PortKey {
+  return {
+    netns: views.u64[at >> 3] as bigint,
+    local: decodeEndpoint(views, at + 8),
+    peer: decodeEndpoint(views, at + 28),
+    protocol: views.u32[(at + 48) >> 2] as number,
+  };
+}
+
+export const portKeyLayout: StructLayout = {
+  name: "port_key",
+  size: 56,
+  fields: [
+    { name: "netns", offset: 0, size: 8, kind: "u64" },
+    { name: "local", offset: 8, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "peer", offset: 28, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "protocol", offset: 48, size: 4, kind: "u32" },
+    { name: "pad", offset: 52, size: 4, kind: "u32" },
+  ],
+};
+
 /** process, 24 bytes. */
 export interface Process {
   readonly pid: number;
@@ -258,6 +345,41 @@ export const processLayout: StructLayout = {
     { name: "pid", offset: 0, size: 4, kind: "u32" },
     { name: "uid", offset: 4, size: 4, kind: "u32" },
     { name: "comm", offset: 8, size: 16, kind: "string" },
+  ],
+};
+
+/** port_opener, 56 bytes. */
+export interface PortOpener {
+  readonly timeNs: bigint;
+  readonly cgroupId: bigint;
+  readonly sk: bigint;
+  readonly process: Process;
+  readonly isBound: number;
+  readonly isFixed: number;
+}
+
+export function decodePortOpener(views: RecordViews, at: number): PortOpener {
+  return {
+    timeNs: views.u64[at >> 3] as bigint,
+    cgroupId: views.u64[(at + 8) >> 3] as bigint,
+    sk: views.u64[(at + 16) >> 3] as bigint,
+    process: decodeProcess(views, at + 24),
+    isBound: views.u8[at + 48] as number,
+    isFixed: views.u8[at + 49] as number,
+  };
+}
+
+export const portOpenerLayout: StructLayout = {
+  name: "port_opener",
+  size: 56,
+  fields: [
+    { name: "time_ns", offset: 0, size: 8, kind: "u64" },
+    { name: "cgroup_id", offset: 8, size: 8, kind: "u64" },
+    { name: "sk", offset: 16, size: 8, kind: "u64" },
+    { name: "process", offset: 24, size: 24, kind: "struct", struct: processLayout },
+    { name: "is_bound", offset: 48, size: 1, kind: "u8" },
+    { name: "is_fixed", offset: 49, size: 1, kind: "u8" },
+    { name: "pad", offset: 50, size: 6, kind: "bytes" },
   ],
 };
 
@@ -307,30 +429,39 @@ export const eventHeadLayout: StructLayout = {
   ],
 };
 
-/** endpoint, 20 bytes. */
-export interface Endpoint {
-  readonly address: Uint8Array;
-  readonly port: number;
+/** flow_owner, 56 bytes. */
+export interface FlowOwner {
+  readonly timeNs: bigint;
+  readonly netnsCookie: bigint;
+  readonly cgroupId: bigint;
+  readonly netnsInum: number;
+  readonly process: Process;
 }
 
-export function decodeEndpoint(views: RecordViews, at: number): Endpoint {
+export function decodeFlowOwner(views: RecordViews, at: number): FlowOwner {
   return {
-    address: views.u8.slice(at, at + 16),
-    port: views.u16[(at + 16) >> 1] as number,
+    timeNs: views.u64[at >> 3] as bigint,
+    netnsCookie: views.u64[(at + 8) >> 3] as bigint,
+    cgroupId: views.u64[(at + 16) >> 3] as bigint,
+    netnsInum: views.u32[(at + 24) >> 2] as number,
+    process: decodeProcess(views, at + 28),
   };
 }
 
-export const endpointLayout: StructLayout = {
-  name: "endpoint",
-  size: 20,
+export const flowOwnerLayout: StructLayout = {
+  name: "flow_owner",
+  size: 56,
   fields: [
-    { name: "address", offset: 0, size: 16, kind: "bytes" },
-    { name: "port", offset: 16, size: 2, kind: "u16" },
-    { name: "pad", offset: 18, size: 2, kind: "u16" },
+    { name: "time_ns", offset: 0, size: 8, kind: "u64" },
+    { name: "netns_cookie", offset: 8, size: 8, kind: "u64" },
+    { name: "cgroup_id", offset: 16, size: 8, kind: "u64" },
+    { name: "netns_inum", offset: 24, size: 4, kind: "u32" },
+    { name: "process", offset: 28, size: 24, kind: "struct", struct: processLayout },
+    { name: "pad", offset: 52, size: 4, kind: "u32" },
   ],
 };
 
-/** connect_event, 200 bytes. */
+/** connect_event, 256 bytes. */
 export interface ConnectEvent {
   readonly head: EventHead;
   readonly socketCookie: bigint;
@@ -343,13 +474,15 @@ export interface ConnectEvent {
   readonly technique: number;
   readonly synRetransmits: number;
   readonly hasConflict: number;
-  readonly isSelf: number;
+  readonly hasHolder: number;
   readonly conflictLocal: Endpoint;
   readonly conflictCookie: bigint;
   readonly conflictProcess: Process;
+  readonly holder: FlowOwner;
   readonly portSearchNs: bigint;
   readonly portRangeLow: number;
   readonly portRangeHigh: number;
+  readonly isSelf: number;
 }
 
 export function decodeConnectEvent(views: RecordViews, at: number): ConnectEvent {
@@ -365,19 +498,21 @@ export function decodeConnectEvent(views: RecordViews, at: number): ConnectEvent
     technique: views.u8[at + 128] as number,
     synRetransmits: views.u8[at + 129] as number,
     hasConflict: views.u8[at + 130] as number,
-    isSelf: views.u8[at + 131] as number,
+    hasHolder: views.u8[at + 131] as number,
     conflictLocal: decodeEndpoint(views, at + 132),
     conflictCookie: views.u64[(at + 152) >> 3] as bigint,
     conflictProcess: decodeProcess(views, at + 160),
-    portSearchNs: views.u64[(at + 184) >> 3] as bigint,
-    portRangeLow: views.u16[(at + 192) >> 1] as number,
-    portRangeHigh: views.u16[(at + 194) >> 1] as number,
+    holder: decodeFlowOwner(views, at + 184),
+    portSearchNs: views.u64[(at + 240) >> 3] as bigint,
+    portRangeLow: views.u16[(at + 248) >> 1] as number,
+    portRangeHigh: views.u16[(at + 250) >> 1] as number,
+    isSelf: views.u8[at + 252] as number,
   };
 }
 
 export const connectEventLayout: StructLayout = {
   name: "connect_event",
-  size: 200,
+  size: 256,
   fields: [
     { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
     { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
@@ -390,14 +525,16 @@ export const connectEventLayout: StructLayout = {
     { name: "technique", offset: 128, size: 1, kind: "u8" },
     { name: "syn_retransmits", offset: 129, size: 1, kind: "u8" },
     { name: "has_conflict", offset: 130, size: 1, kind: "u8" },
-    { name: "is_self", offset: 131, size: 1, kind: "u8" },
+    { name: "has_holder", offset: 131, size: 1, kind: "u8" },
     { name: "conflict_local", offset: 132, size: 20, kind: "struct", struct: endpointLayout },
     { name: "conflict_cookie", offset: 152, size: 8, kind: "u64" },
     { name: "conflict_process", offset: 160, size: 24, kind: "struct", struct: processLayout },
-    { name: "port_search_ns", offset: 184, size: 8, kind: "u64" },
-    { name: "port_range_low", offset: 192, size: 2, kind: "u16" },
-    { name: "port_range_high", offset: 194, size: 2, kind: "u16" },
-    { name: "pad", offset: 196, size: 4, kind: "u32" },
+    { name: "holder", offset: 184, size: 56, kind: "struct", struct: flowOwnerLayout },
+    { name: "port_search_ns", offset: 240, size: 8, kind: "u64" },
+    { name: "port_range_low", offset: 248, size: 2, kind: "u16" },
+    { name: "port_range_high", offset: 250, size: 2, kind: "u16" },
+    { name: "is_self", offset: 252, size: 1, kind: "u8" },
+    { name: "pad", offset: 253, size: 3, kind: "bytes" },
   ],
 };
 
@@ -414,15 +551,20 @@ export const connectEventColumns = {
   technique: 8,
   synRetransmits: 9,
   hasConflict: 10,
-  isSelf: 11,
+  hasHolder: 11,
   conflictProcessPid: 12,
-  portSearchNs: 13,
-  portRangeLow: 14,
-  portRangeHigh: 15,
+  holderNetnsCookie: 13,
+  holderCgroupId: 14,
+  holderNetnsInum: 15,
+  holderProcessPid: 16,
+  portSearchNs: 17,
+  portRangeLow: 18,
+  portRangeHigh: 19,
+  isSelf: 20,
 } as const;
 
 /** Numbers per row of decodeConnectEventColumns. */
-export const connectEventColumnCount = 16;
+export const connectEventColumnCount = 21;
 
 /** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
 export function decodeConnectEventColumns(
@@ -432,7 +574,7 @@ export function decodeConnectEventColumns(
   out: Float64Array,
 ): void {
   const { i32, u16, u32, u8 } = views;
-  for (let i = 0, row = 0; i < count; i++, row += 16) {
+  for (let i = 0, row = 0; i < count; i++, row += 21) {
     const at = offsets[i] as number;
     const at2 = at >> 1;
     const at4 = at >> 2;
@@ -449,9 +591,14 @@ export function decodeConnectEventColumns(
     out[row + 10] = u8[at + 130] as number;
     out[row + 11] = u8[at + 131] as number;
     out[row + 12] = u32[at4 + 40] as number;
-    out[row + 13] = (u32[at4 + 47] as number) * 4294967296 + (u32[at4 + 46] as number);
-    out[row + 14] = u16[at2 + 96] as number;
-    out[row + 15] = u16[at2 + 97] as number;
+    out[row + 13] = (u32[at4 + 49] as number) * 4294967296 + (u32[at4 + 48] as number);
+    out[row + 14] = (u32[at4 + 51] as number) * 4294967296 + (u32[at4 + 50] as number);
+    out[row + 15] = u32[at4 + 52] as number;
+    out[row + 16] = u32[at4 + 53] as number;
+    out[row + 17] = (u32[at4 + 61] as number) * 4294967296 + (u32[at4 + 60] as number);
+    out[row + 18] = u16[at2 + 124] as number;
+    out[row + 19] = u16[at2 + 125] as number;
+    out[row + 20] = u8[at + 252] as number;
   }
 }
 
@@ -655,38 +802,6 @@ export const tupleLayout: StructLayout = {
   fields: [
     { name: "src", offset: 0, size: 20, kind: "struct", struct: endpointLayout },
     { name: "dst", offset: 20, size: 20, kind: "struct", struct: endpointLayout },
-  ],
-};
-
-/** flow_owner, 56 bytes. */
-export interface FlowOwner {
-  readonly timeNs: bigint;
-  readonly netnsCookie: bigint;
-  readonly cgroupId: bigint;
-  readonly netnsInum: number;
-  readonly process: Process;
-}
-
-export function decodeFlowOwner(views: RecordViews, at: number): FlowOwner {
-  return {
-    timeNs: views.u64[at >> 3] as bigint,
-    netnsCookie: views.u64[(at + 8) >> 3] as bigint,
-    cgroupId: views.u64[(at + 16) >> 3] as bigint,
-    netnsInum: views.u32[(at + 24) >> 2] as number,
-    process: decodeProcess(views, at + 28),
-  };
-}
-
-export const flowOwnerLayout: StructLayout = {
-  name: "flow_owner",
-  size: 56,
-  fields: [
-    { name: "time_ns", offset: 0, size: 8, kind: "u64" },
-    { name: "netns_cookie", offset: 8, size: 8, kind: "u64" },
-    { name: "cgroup_id", offset: 16, size: 8, kind: "u64" },
-    { name: "netns_inum", offset: 24, size: 4, kind: "u32" },
-    { name: "process", offset: 28, size: 24, kind: "struct", struct: processLayout },
-    { name: "pad", offset: 52, size: 4, kind: "u32" },
   ],
 };
 
@@ -982,6 +1097,98 @@ export function decodeStaleFlowReuseEventColumns(
   }
 }
 
+/** port_bind_event, 168 bytes. */
+export interface PortBindEvent {
+  readonly head: EventHead;
+  readonly socketCookie: bigint;
+  readonly local: Endpoint;
+  readonly error: number;
+  readonly protocol: number;
+  readonly family: number;
+  readonly bindTechnique: number;
+  readonly hasHolder: number;
+  readonly holder: FlowOwner;
+}
+
+export function decodePortBindEvent(views: RecordViews, at: number): PortBindEvent {
+  return {
+    head: decodeEventHead(views, at),
+    socketCookie: views.u64[(at + 64) >> 3] as bigint,
+    local: decodeEndpoint(views, at + 72),
+    error: views.i32[(at + 92) >> 2] as number,
+    protocol: views.u16[(at + 96) >> 1] as number,
+    family: views.u16[(at + 98) >> 1] as number,
+    bindTechnique: views.u8[at + 100] as number,
+    hasHolder: views.u8[at + 101] as number,
+    holder: decodeFlowOwner(views, at + 112),
+  };
+}
+
+export const portBindEventLayout: StructLayout = {
+  name: "port_bind_event",
+  size: 168,
+  fields: [
+    { name: "head", offset: 0, size: 64, kind: "struct", struct: eventHeadLayout },
+    { name: "socket_cookie", offset: 64, size: 8, kind: "u64" },
+    { name: "local", offset: 72, size: 20, kind: "struct", struct: endpointLayout },
+    { name: "error", offset: 92, size: 4, kind: "i32" },
+    { name: "protocol", offset: 96, size: 2, kind: "u16" },
+    { name: "family", offset: 98, size: 2, kind: "u16" },
+    { name: "bind_technique", offset: 100, size: 1, kind: "u8" },
+    { name: "has_holder", offset: 101, size: 1, kind: "u8" },
+    { name: "pad", offset: 102, size: 6, kind: "bytes" },
+    { name: "holder", offset: 112, size: 56, kind: "struct", struct: flowOwnerLayout },
+  ],
+};
+
+/** Where in a row each field lies. */
+export const portBindEventColumns = {
+  headNetnsCookie: 0,
+  headCgroupId: 1,
+  headNetnsInum: 2,
+  headProcessPid: 3,
+  error: 4,
+  protocol: 5,
+  family: 6,
+  bindTechnique: 7,
+  hasHolder: 8,
+  holderNetnsCookie: 9,
+  holderCgroupId: 10,
+  holderNetnsInum: 11,
+  holderProcessPid: 12,
+} as const;
+
+/** Numbers per row of decodePortBindEventColumns. */
+export const portBindEventColumnCount = 13;
+
+/** Writes one row of numbers per record to `out`; 64-bit ones are exact up to 2 ** 53. */
+export function decodePortBindEventColumns(
+  views: RecordViews,
+  offsets: Int32Array,
+  count: number,
+  out: Float64Array,
+): void {
+  const { i32, u16, u32, u8 } = views;
+  for (let i = 0, row = 0; i < count; i++, row += 13) {
+    const at = offsets[i] as number;
+    const at2 = at >> 1;
+    const at4 = at >> 2;
+    out[row] = (u32[at4 + 3] as number) * 4294967296 + (u32[at4 + 2] as number);
+    out[row + 1] = (u32[at4 + 5] as number) * 4294967296 + (u32[at4 + 4] as number);
+    out[row + 2] = u32[at4 + 6] as number;
+    out[row + 3] = u32[at4 + 8] as number;
+    out[row + 4] = i32[at4 + 23] as number;
+    out[row + 5] = u16[at2 + 48] as number;
+    out[row + 6] = u16[at2 + 49] as number;
+    out[row + 7] = u8[at + 100] as number;
+    out[row + 8] = u8[at + 101] as number;
+    out[row + 9] = (u32[at4 + 31] as number) * 4294967296 + (u32[at4 + 30] as number);
+    out[row + 10] = (u32[at4 + 33] as number) * 4294967296 + (u32[at4 + 32] as number);
+    out[row + 11] = u32[at4 + 34] as number;
+    out[row + 12] = u32[at4 + 35] as number;
+  }
+}
+
 /** Layout, decoders and enumerations of the records of each event type, by its name. */
 export const RECORDS = {
   connect: {
@@ -1037,5 +1244,14 @@ export const RECORDS = {
     enums: { nat: natNames },
     decode: decodeStaleFlowReuseEvent,
     decodeColumns: decodeStaleFlowReuseEventColumns,
+  },
+  port_bind: {
+    type: "port_bind",
+    layout: portBindEventLayout,
+    columns: portBindEventColumns,
+    columnCount: portBindEventColumnCount,
+    enums: { bindTechnique: bindTechniqueNames },
+    decode: decodePortBindEvent,
+    decodeColumns: decodePortBindEventColumns,
   },
 } as const;

@@ -5,6 +5,8 @@ export const FINDING_KINDS = [
   "nat_ports_exhausted",
   "local_port_exhaustion",
   "port_locked_by_bind",
+  "port_held_by_connection",
+  "source_tuple_taken",
   "udp_overshadowing",
   "self_connect",
   "stale_conntrack_reuse",

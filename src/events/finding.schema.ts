@@ -32,8 +32,7 @@ const party = Type.Object(
     processes: Type.Optional(
       Type.Integer({
         minimum: 2,
-        maximum: 64,
-        description: "It was seen as at least so many processes; absent if as one.",
+        description: "It was seen as so many processes; absent if as one. 64 are at least as many.",
       }),
     ),
     failures: Type.Optional(
@@ -73,12 +72,16 @@ const consequence = Type.Object(
     delay_seconds_max: Type.Optional(seconds("The longest delay.")),
     delayed_flows: Type.Optional(count("Flows that were accepted late.")),
     entry_age_seconds_max: Type.Optional(seconds("Age of the oldest entry that was used again.")),
+    failed_binds: Type.Optional(count("bind() and listen() calls that found no port.")),
     failed_connects: Type.Optional(count("connect() calls that found no port.")),
+    failed_sends: Type.Optional(count("First datagrams of UDP sockets that found no port.")),
     lost_packets: Type.Optional(count("Packets that were dropped.")),
     misdirected_flows: Type.Optional(count("Flows that went elsewhere than they were meant to.")),
     overshadowed_sockets: Type.Optional(count("Sockets that receive nothing any more.")),
     ports_in_range: Type.Optional(count("Local ports that there are, less reserved ones.")),
-    ports_in_use: Type.Optional(count("Local ports in use when they were last counted.")),
+    ports_in_use: Type.Optional(
+      count("Local ports that could not be had when they were last counted."),
+    ),
     ports_locked: Type.Optional(count("Local ports that sockets bound before they connected.")),
     resets: Type.Optional(count("Connections that were reset.")),
     self_connects: Type.Optional(count("Connections of a socket to itself.")),

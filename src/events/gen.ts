@@ -7,7 +7,15 @@ const HEADING = `// Generated from ${SOURCE}: do not edit.\n\n`;
 const ROOT = new URL("../../../", import.meta.url);
 const EVENT = /_event$/;
 /** No events, but written by the programs and read by the daemon. */
-const OTHERS = ["counters", "cgroup_path", "connect_kind", "connect_tally"];
+const OTHERS = [
+  "counters",
+  "cgroup_path",
+  "connect_kind",
+  "connect_tally",
+  "port_bind_kind",
+  "port_key",
+  "port_opener",
+];
 
 /** Names of all types of a kind, in the order of events.h. */
 function typeNames(btf: Btf, kind: number): string[] {

@@ -24,6 +24,7 @@ const DESCRIBERS: Readonly<Partial<Record<EventType, (event: Fields) => Descript
       event.technique === "plain" ? "" : text(event.technique),
       retransmits > 0 ? `${retransmits} SYN retransmit${retransmits === 1 ? "" : "s"}` : "",
       event.conflict === undefined ? "" : `overshadows ${who(event.conflict)}`,
+      event.holder === undefined ? "" : `held by ${who(event.holder)}`,
     ];
     const odd = retransmits > 0 || event.conflict !== undefined;
     return line(words, failed ? "red" : odd ? "yellow" : undefined);
@@ -59,6 +60,15 @@ const DESCRIBERS: Readonly<Partial<Record<EventType, (event: Fields) => Descript
       `by an entry ${duration(event.age_ns)} old of ${who(event.old_owner)}`,
     ];
     return line(words, event.redirected === true ? "red" : "yellow");
+  },
+  port_bind: (event) => {
+    const words = [
+      `${text(event.protocol)} ${endpoint(event.local)}`,
+      text(event.result),
+      text(event.technique),
+      event.holder === undefined ? "" : `held by ${who(event.holder)}`,
+    ];
+    return line(words, "red");
   },
   finding: (event) => {
     const state = event.state === "closed" ? "closed" : text(event.severity);

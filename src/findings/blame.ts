@@ -19,7 +19,7 @@ export function partyText(party: Party | undefined, unknown: string): string {
   if (process?.comm === undefined || processes === undefined) {
     return processText(party ?? {}, unknown);
   }
-  const many = processes < MAX_PIDS ? String(processes) : `${processes} or more`;
+  const many = processes === MAX_PIDS ? `${processes} or more` : String(processes);
   return `${printable(process.comm)} (${many} processes)`;
 }
 

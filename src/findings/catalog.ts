@@ -51,12 +51,12 @@ export const FINDING_CATALOG: Readonly<Record<FindingKind, FindingSummary>> = {
       "source port do not count among the three",
   },
   local_port_exhaustion: {
-    incident: "`connect()` found no free local port",
+    incident: "`connect()`, `bind()` or a first datagram found no free local port",
     remedy: "reuse connections, widen `ip_local_port_range`, `tcp_tw_reuse`",
     severities: ["critical"],
     rule:
-      "a `connect` with `EADDRNOTAVAIL` (TCP) or `EAGAIN` (UDP) where the kernel was to choose the " +
-      "port (technique `plain` or `bind_address_no_port`)",
+      "a `connect` with `EADDRNOTAVAIL` (TCP) or `EAGAIN` (UDP), or a `port_bind`, where the kernel " +
+      "was to choose the port, and less than half of the ports were locked by bind()",
     lookAlikes:
       "a fixed port that is taken; TCP over IPv6 on a machine without an IPv6 source address, " +
       "unless the range is nearly full when its ports are counted",
@@ -66,9 +66,27 @@ export const FINDING_CATALOG: Readonly<Record<FindingKind, FindingSummary>> = {
     remedy: "`IP_BIND_ADDRESS_NO_PORT`",
     severities: ["critical"],
     rule:
-      "the range of TCP ports is at least 90 % full, and at least half of the ports in use belong " +
-      "to processes whose connects had the technique `bind_before_connect`",
+      "a call found no port, and at least half of the range was locked by bind(); or the range is at " +
+      "least 90 % full, half of that locked, while connects have the technique `bind_before_connect`",
     lookAlikes: "many such connects one after the other, while the range has room",
+  },
+  port_held_by_connection: {
+    incident: "a service cannot bind its port: the kernel gave it to an outgoing connection",
+    remedy: "`ip_local_reserved_ports`",
+    severities: ["critical"],
+    rule:
+      "a `port_bind` with `EADDRINUSE` for a port that was asked for, and no socket that has it " +
+      "listens or asked for this port",
+    lookAlikes: "another service on the port; a port that nobody has any more",
+  },
+  source_tuple_taken: {
+    incident: "a connection from a fixed port finds its 4-tuple taken, or in TIME_WAIT",
+    remedy: "leave the port to the kernel; TCP timestamps",
+    severities: ["warning"],
+    rule:
+      "a TCP `connect` with `EADDRNOTAVAIL` and the technique `bound_port` or `reuseaddr`; over IPv6 " +
+      "only if such a socket is found",
+    lookAlikes: "a port that the kernel was to choose (`local_port_exhaustion`)",
   },
   udp_overshadowing: {
     incident: "two UDP sockets are connected to one 4-tuple; the older one gets nothing",

@@ -27,8 +27,3 @@ export interface Detector {
   /** Called a few times a second, with the time since the machine booted. */
   tick?(nowMs: number): readonly PortQuery[];
 }
-
-/** Part of the range in use, from 0 to 1. */
-export function usedRatio({ range, use }: PortQueryResult): number {
-  return range.available === 0 ? 1 : use.in_use / range.available;
-}

@@ -70,7 +70,7 @@ export class DistinctTuples {
  * socket and addresses are of that one. Failures add up; ports are a level, which replaces the last.
  */
 export function mergeParty(before: Party, more: Party): Party {
-  const { process, cgroup, netns, ports } = more;
+  const { process, processes, cgroup, netns, ports } = more;
   const isSameProcess = process?.pid === before.process?.pid;
   const failures = (before.failures ?? 0) + (more.failures ?? 0);
   return {
@@ -80,6 +80,7 @@ export function mergeParty(before: Party, more: Party): Party {
     ...(cgroup !== undefined && { cgroup: { ...before.cgroup, ...cgroup } }),
     ...(netns !== undefined && { netns: { ...before.netns, ...netns } }),
     ...(ports !== undefined && { ports }),
+    ...(processes !== undefined && { processes }),
     ...(failures > 0 && { failures }),
   };
 }

@@ -24,6 +24,7 @@ export interface ObservedEvent extends Owner {
 export type Observed<T extends ProbeEventType> = ObservedEvent & EventBody<T>;
 
 export type ConnectObserved = Observed<"connect">;
+export type PortBindObserved = Observed<"port_bind">;
 export type ChallengeAckObserved = Observed<"challenge_ack">;
 export type ChallengeOutcomeObserved = Observed<"challenge_outcome">;
 export type InsertFailedObserved = Observed<"conntrack_insert_failed">;

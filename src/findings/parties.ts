@@ -65,7 +65,9 @@ export class DistinctParties {
   /** By role, in the order that roles came in; within a role those with most failures or ports first. */
   get list(): readonly Party[] {
     return this.#choose().map(({ party, pids: { length } }) =>
-      length < 2 ? party : { ...party, processes: length },
+      Math.max(length, party.processes ?? 0) < 2
+        ? party
+        : { ...party, processes: Math.max(length, party.processes ?? 0) },
     );
   }
 
@@ -106,13 +108,23 @@ export class DistinctParties {
     return known;
   }
 
-  /** Threads of one process may have names of their own; they are that process's party all the same. */
+  /**
+   * Threads of one process may have names of their own; they are that process's party all the same.
+   * A process whose cgroup could not be told is of the program that it is called after, if there is
+   * one in its place.
+   */
   #find(party: Party): Known | undefined {
     const known = this.#known.get(idOf(party));
-    const pid = party.process?.pid;
+    const { pid, comm } = party.process ?? {};
     if (known !== undefined || pid === undefined) return known;
     const scope = scopeOf(party);
-    return [...this.#known.values()].find((one) => one.scope === scope && one.pids.includes(pid));
+    const all = [...this.#known.values()];
+    const isSameProgram = (one: Known) =>
+      one.party.process?.comm === comm &&
+      placeOf(one.party) === placeOf(party) &&
+      (cgroupOf(party) === undefined || cgroupOf(one.party) === undefined);
+    const own = all.find((one) => one.scope === scope && one.pids.includes(pid));
+    return own ?? all.find(isSameProgram);
   }
 
   #choose(): readonly Known[] {
@@ -185,7 +197,15 @@ function idOf(party: Party): string {
 }
 
 /** A comm or an address means nothing but in its place. */
-function scopeOf({ role, process, cgroup, netns }: Party): string {
-  const id = cgroup?.id === ROOT_CGROUP_ID ? undefined : cgroup?.id;
-  return JSON.stringify([role, process?.uid, id ?? cgroup?.path, netnsKey(netns)]);
+function scopeOf(party: Party): string {
+  return JSON.stringify([placeOf(party), cgroupOf(party)]);
+}
+
+function placeOf({ role, process, netns }: Party): string {
+  return JSON.stringify([role, process?.uid, netnsKey(netns)]);
+}
+
+/** What it is known by; undefined: that could not be told. */
+function cgroupOf({ cgroup }: Party): string | undefined {
+  return (cgroup?.id === ROOT_CGROUP_ID ? undefined : cgroup?.id) ?? cgroup?.path;
 }

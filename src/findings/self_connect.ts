@@ -10,10 +10,12 @@
  */
 import type { PortQuery, PortQueryResult } from "../ports/query.ts";
 import { FairLruMap } from "../util/fair-lru.ts";
+import { most, partyText } from "./blame.ts";
 import { type Detector, NOTHING, type Step } from "./detector.ts";
 import type { Diagnosis, Observation, Observed, Reference, Remedy } from "./finding.ts";
-import { endpointText, IP_SYSCTL, netnsKey, ownerOf, plural, processText } from "./format.ts";
+import { endpointText, IP_SYSCTL, netnsKey, ownerOf, plural } from "./format.ts";
 import { type ConnectObserved, type Endpoint, isType, timeMs } from "./observed.ts";
+import { reservePorts } from "./port-text.ts";
 import { principalOf } from "./principal.ts";
 import { advice, remedyIn } from "./remedy.ts";
 
@@ -26,13 +28,8 @@ const MAX_PORTS = 16;
 /** As long as it happens again, the range is read this often. */
 const QUERY_INTERVAL_MS = 10_000;
 
-/** A longer list of reserved ports is nothing to be typed. */
-const MAX_RESERVED_CHARS = 2000;
-
 /** In which the program chose the port. */
 const PROGRAM_CHOSE: readonly string[] = ["bound_port", "reuseaddr"];
-
-const RESERVED = "net.ipv4.ip_local_reserved_ports";
 
 const RFC_9293: Reference = {
   title: "RFC 9293, section 3.5: simultaneous open",
@@ -74,7 +71,7 @@ export function createSelfConnect(): Detector {
     const place = places.get(query.key);
     if (place === undefined || found === undefined) return [];
     place.found = found;
-    const levels = { ports_in_range: found.range.available };
+    const levels = found.range === undefined ? {} : { ports_in_range: found.range.available };
     const { time, netns } = place.last;
     const none = { evidence: [], parties: [], tuples: [], consequence: {} };
     return [
@@ -108,7 +105,7 @@ function queryFor(key: string, place: Place, event: ConnectObserved): PortQuery 
   if (nowMs - place.queriedAtMs < QUERY_INTERVAL_MS) return undefined;
   place.queriedAtMs = nowMs;
   const principal = principalOf(event);
-  return { key, netns, pid: process?.pid, principal, protocol: "tcp", holdersFrom: 1 };
+  return { key, netns, pid: process?.pid, principal, protocol: "tcp" };
 }
 
 function observation(key: string, place: Place, event: ConnectObserved): Observation {
@@ -137,7 +134,7 @@ function observation(key: string, place: Place, event: ConnectObserved): Observa
 }
 
 function describe(observed: Observed, event: ConnectObserved, place: Place): Diagnosis {
-  const who = processText(event, "A process");
+  const who = partyText(most(observed.parties, "client"), "A process");
   const self = endpointText(event.peer);
   const range = place.found?.range;
   const ports = range === undefined ? "" : `, ${range.low}-${range.high},`;
@@ -180,16 +177,10 @@ function remedies(observed: Observed, event: ConnectObserved, place: Place): Rem
   ];
 }
 
-/** The list is written as a whole, so that it must have what is there already. */
-function reserve(observed: Observed, { ports, found }: Place): Remedy {
+function reserve({ place: netns }: Observed, { ports, found }: Place): Remedy {
   const list = [...ports].sort((one, other) => one - other).join(",");
   const summary =
     `Reserve port ${list}: the kernel then chooses others, and a service that asks for it still ` +
     "gets it.";
-  const reserved = found?.reserved;
-  if (reserved === undefined || reserved.length > MAX_RESERVED_CHARS) {
-    return advice(`${summary} Add ${list} to the list of ${RESERVED}, and keep what is in it.`);
-  }
-  const joined = reserved === "" ? list : `${reserved},${list}`;
-  return remedyIn(observed.place, summary, ["sysctl", "-w", `${RESERVED}=${joined}`]);
+  return reservePorts(netns, summary, [...ports], found?.range);
 }

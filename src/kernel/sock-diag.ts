@@ -186,8 +186,21 @@ export class DiagRecord {
     return this.#bytes.readUInt16BE(this.#start + 6);
   }
 
+  get uid(): number {
+    return this.#bytes.readUInt32LE(this.#start + 64);
+  }
+
   get inode(): number {
     return this.#bytes.readUInt32LE(this.#start + 68);
+  }
+
+  /** Sixteen bytes: an IPv4 address is mapped (RFC 4291, section 2.5.5.2). */
+  get localAddress(): Uint8Array {
+    return this.#mapped(AT_LOCAL);
+  }
+
+  get peerAddress(): Uint8Array {
+    return this.#mapped(AT_PEER);
   }
 
   /** The same for the same peer, be its IPv4 address mapped or not: 48 bits of it fit a number. */
@@ -211,10 +224,18 @@ export class DiagRecord {
       state: this.state,
       local: { address: text(this.#address(AT_LOCAL)), port: this.localPort },
       peer: this.peer(),
-      uid: this.#bytes.readUInt32LE(this.#start + 64),
+      uid: this.uid,
       inode: this.inode,
       cookie: this.#bytes.readBigUInt64LE(this.#start + 44),
     };
+  }
+
+  #mapped(offset: number): Uint8Array {
+    const start = this.#start + offset;
+    if (!this.isIpv4) return this.#bytes.subarray(start, start + INET6_BYTES);
+    const address = new Uint8Array(INET6_BYTES).fill(0xff, 10, 12);
+    address.set(this.#bytes.subarray(start, start + INET_BYTES), 12);
+    return address;
   }
 
   #ipv4Key(at: number): number {

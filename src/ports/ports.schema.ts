@@ -16,7 +16,10 @@ export const portRangeFields = {
   available: count("Ports of the range that are not reserved."),
 };
 
-const portRange = Type.Object(portRangeFields);
+const portRange = Type.Object({
+  ...portRangeFields,
+  reserved: Type.Optional(text("ip_local_reserved_ports, if there are any.")),
+});
 
 /** Of a namespace that was found, not one of an event: its inode number is known. */
 export const namespaceFields = {
@@ -49,19 +52,38 @@ export const destination = Type.Object(
 export const portHolder = Type.Object(
   {
     process: Type.Optional(
-      Type.Object({ pid: Type.Integer({ minimum: 1 }), comm: text("Name of the process.") }),
+      Type.Object(
+        {
+          pid: Type.Integer({ minimum: 1 }),
+          comm: text("Name of the process."),
+          uid: Type.Optional(Type.Integer({ minimum: 0 })),
+        },
+        {
+          description:
+            "Who opened them, if that was seen, and may be gone by now; else who has them. Of " +
+            "several processes of the program the first.",
+        },
+      ),
+    ),
+    processes: Type.Optional(
+      Type.Integer({ minimum: 2, description: "Of the program, if more than one." }),
     ),
     cgroup: Type.Optional(
-      Type.Object({ path: text("Below the hierarchy's root."), ...workloadFields }),
+      Type.Object({
+        id: Type.Optional(text("Of the cgroup that they were opened in.")),
+        path: Type.Optional(text("Below the hierarchy's root.")),
+        ...workloadFields,
+      }),
     ),
     without: Type.Optional(
       oneOf(
-        ["time_wait", "orphaned", "unknown"],
-        "Why there is no process: `orphaned` sockets were closed by theirs, of `unknown` ones it " +
-          "has ended meanwhile, or the socket is the kernel's own.",
+        ["time_wait", "orphaned", "closed", "unknown"],
+        "Why they belong to no process now: `orphaned` sockets were closed by theirs and are not " +
+          "gone yet, `closed` ones are gone, but were there when a call failed; of `unknown` ones the " +
+          "process has ended meanwhile, or the socket is the kernel's own.",
       ),
     ),
-    ports: count("Distinct local ports; one that several processes share counts for each."),
+    ports: count("Distinct local ports; one that several programs share counts for each."),
   },
   { title: "PortHolder" },
 );
@@ -71,5 +93,5 @@ export type PortRangeJson = Shape<typeof portRange>;
 /** How one protocol uses the local ports of a range, less the reserved ones. */
 export type PortUse = Shape<typeof portUse>;
 export type Destination = Shape<typeof destination>;
-/** A process that holds local ports, or the reason why nobody does. */
+/** A program that holds local ports, or the reason why nobody does. */
 export type PortHolder = Shape<typeof portHolder>;

@@ -1,11 +1,28 @@
+import { closeFd } from "libbpf-ts";
 import type { Endpoint, NetnsName } from "../events/fields.schema.ts";
-import { findNamespaces, NamespaceGoneError, type NetworkNamespace } from "../kernel/namespaces.ts";
+import {
+  findNamespaces,
+  inNamespace,
+  NamespaceGoneError,
+  type NetworkNamespace,
+} from "../kernel/namespaces.ts";
+import { openSockDiag } from "../kernel/sock-diag.ts";
+import { readTcpSettings, type TcpSettings } from "../kernel/tcp-settings.ts";
 import type { Principal } from "../util/fair-lru.ts";
+import {
+  type Claim,
+  type ClaimingSocket,
+  collectClaims,
+  isInTheWay,
+  type PortSet,
+} from "./claims.ts";
 import { holdersOf } from "./holders.ts";
-import type { PortHolder, PortRangeJson, PortUse } from "./ports.schema.ts";
-import { takePortSnapshot } from "./snapshot.ts";
+import type { Openings, PortLedger } from "./ledger.ts";
+import type { PortHolder, PortRangeJson } from "./ports.schema.ts";
+import { readPortRange } from "./range.ts";
+import { retryInterrupted } from "./snapshot.ts";
 
-/** Which local ports are in use in a network namespace, and by whom. */
+/** Which local ports are taken in a network namespace, and by whom. */
 export interface PortQuery {
   /** Names the query: while it waits, the same is not asked again. */
   readonly key: string;
@@ -15,39 +32,71 @@ export interface PortQuery {
   readonly protocol: "tcp" | "udp";
   /** Whom it is charged to, when too many wait. */
   readonly principal?: Principal;
-  /** Only holders of ports that are connected to it count. */
+  /** Ports that are taken towards it are counted apart, and ports taken elsewhere do not matter. */
   readonly peer?: Endpoint;
-  /** Holders are looked for only where this part of the range (0 to 1) is in use: it is work. */
-  readonly holdersFrom: number;
+  /** This port alone, be it in the range or not. */
+  readonly port?: number;
+  /** Those of a socket with a range of its own, as far as they are in the namespace's. */
+  readonly range?: { readonly low: number; readonly high: number };
+  /**
+   * When a call failed because each of these ports was taken, in milliseconds since the machine
+   * booted: what has been closed since is found by the ledger.
+   */
+  readonly failedAtMs?: number;
+}
+
+/** How many of the ports in question cannot be had, and why; a port may be counted twice. */
+export interface TakenPorts {
+  readonly total: number;
+  /** Towards the peer. */
+  readonly towards: number;
+  /** Whatever the destination. */
+  readonly locked: number;
+  /** Of the total, those in TIME_WAIT. */
+  readonly waiting: number;
 }
 
 export interface PortQueryResult {
-  readonly range: PortRangeJson;
-  /** Text of ip_local_reserved_ports. */
-  readonly reserved: string;
-  /** Of the protocol. */
-  readonly use: PortUse;
-  /** Most ports first. */
+  /** Undefined where the namespace is gone, and with it its settings. */
+  readonly range: PortRangeJson | undefined;
+  readonly taken: TakenPorts;
+  /** Of those, most ports first. */
   readonly holders: readonly PortHolder[];
+  /** Of the locked ones. */
+  readonly lockers: readonly PortHolder[];
+  /** Where one port was asked for: sockets that have it, at most 16. */
+  readonly sockets: readonly ClaimingSocket[];
+  readonly settings: TcpSettings | undefined;
 }
 
-/** Undefined when the namespace is gone or cannot be looked into. */
+/** Undefined when nothing is known of it. */
 export type QueryPorts = (query: PortQuery) => Promise<PortQueryResult | undefined>;
 
-/** Those with most ports: more processes than that do not fill a range together. */
+/** Those with most ports: more programs than that do not fill a range together. */
 const MAX_HOLDERS = 256;
+const MAX_SOCKETS = 16;
+const NS_PER_MS = 1_000_000;
 
-/** Counts ports by the kernel's list of sockets; holders by the descriptors of all processes. */
-export const queryPorts: QueryPorts = async (query) => {
+/** Of a port alone, wherever it is. */
+const EVERY_PORT: PortSet = { low: 0, high: 65_535, has: () => true };
+
+/** Claims are found by the kernel's list of sockets and by the ledger of who opened ports. */
+export async function queryPorts(
+  query: PortQuery,
+  ledger: PortLedger,
+): Promise<PortQueryResult | undefined> {
+  const { cookie, inum } = query.netns;
+  const identity = BigInt(cookie ?? inum ?? 0);
+  const openings = await ledger.openings(identity, query.protocol);
   for await (const place of places(query)) {
     try {
-      return await count(place, query);
+      return await lookInside(place, query, openings);
     } catch (error) {
       if (!(error instanceof NamespaceGoneError)) throw error;
     }
   }
-  return undefined;
-};
+  return lookBack(query, openings);
+}
 
 /**
  * Ways into the namespace, the cheapest first: a process may have ended or gone elsewhere. Whoever
@@ -65,17 +114,84 @@ async function* places({ netns, pid }: PortQuery): AsyncGenerator<NetworkNamespa
   }
 }
 
-async function count(
+async function lookInside(
   netns: NetworkNamespace,
-  { protocol, peer, holdersFrom }: PortQuery,
+  query: PortQuery,
+  openings: Openings,
 ): Promise<PortQueryResult> {
-  const snapshot = await takePortSnapshot(netns);
-  const { low, high, available, reserved } = snapshot.range;
-  const use = snapshot[protocol];
-  const wanted = use.in_use >= holdersFrom * available;
-  const holders = wanted
-    ? await holdersOf(snapshot, { protocol, ...(peer !== undefined && { peer }) })
-    : [];
-  const range = { low, high, available };
-  return { range, reserved, use, holders: holders.slice(0, MAX_HOLDERS) };
+  const { diag, range, settings } = inNamespace(netns, () => ({
+    diag: openSockDiag(),
+    range: readPortRange(),
+    settings: readTcpSettings(),
+  }));
+  const usable = query.range === undefined ? range : range.within(query.range);
+  const ports = portsOf(query, usable);
+  try {
+    const claims = await retryInterrupted(() =>
+      collectClaims(diag, claimQuery(query, ports, openings)),
+    );
+    const { low, high, available } = usable;
+    const reserved = usable.reserved === "" ? {} : { reserved: usable.reserved };
+    const found = await resultOf(claims, query);
+    return { range: { low, high, available, ...reserved }, settings, ...found };
+  } finally {
+    closeFd(diag);
+  }
+}
+
+/** Of a namespace that is gone. */
+async function lookBack(
+  query: PortQuery,
+  openings: Openings,
+): Promise<PortQueryResult | undefined> {
+  const ports = portsOf(query, query.range && ownRange(query.range));
+  const claims = await collectClaims(undefined, claimQuery(query, ports, openings));
+  if (claims.length === 0) return undefined;
+  return { range: undefined, settings: undefined, ...(await resultOf(claims, query)) };
+}
+
+function portsOf({ port }: PortQuery, range: PortSet = EVERY_PORT): PortSet {
+  return port === undefined ? range : portSet({ low: port, high: port });
+}
+
+/** Of a socket: a bound of 0 is none. */
+function ownRange({ low, high }: NonNullable<PortQuery["range"]>): PortSet {
+  return portSet({ low, high: high === 0 ? EVERY_PORT.high : high });
+}
+
+function portSet({ low, high }: { readonly low: number; readonly high: number }): PortSet {
+  return { low, high, has: (port) => port >= low && port <= high };
+}
+
+function claimQuery(query: PortQuery, ports: PortSet, openings: Openings) {
+  const { protocol, peer, failedAtMs } = query;
+  return {
+    protocol,
+    ports,
+    openings,
+    ...(peer !== undefined && protocol === "tcp" && { peer }),
+    ...(failedAtMs !== undefined && { failedAtNs: BigInt(Math.ceil(failedAtMs * NS_PER_MS)) }),
+  };
+}
+
+/** Of one 4-tuple only a connection with the same ends is in the way. */
+async function resultOf(
+  all: readonly Claim[],
+  { port, peer }: PortQuery,
+): Promise<Pick<PortQueryResult, "taken" | "holders" | "lockers" | "sockets">> {
+  const isTuple = port !== undefined && peer !== undefined;
+  const claims = all.filter(isTuple ? ({ isTowards }) => isTowards : isInTheWay);
+  const count = (is: (claim: Claim) => boolean) =>
+    new Set(claims.filter(is).map(({ port }) => port)).size;
+  return {
+    taken: {
+      total: count(() => true),
+      towards: count(({ isTowards }) => isTowards),
+      locked: count(({ isLocked }) => isLocked),
+      waiting: count(({ state }) => state === "time_wait"),
+    },
+    holders: (await holdersOf(claims)).slice(0, MAX_HOLDERS),
+    sockets: claims.flatMap(({ socket }) => socket ?? []).slice(0, MAX_SOCKETS),
+    lockers: (await holdersOf(claims.filter(({ isLocked }) => isLocked))).slice(0, MAX_HOLDERS),
+  };
 }

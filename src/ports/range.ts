@@ -10,16 +10,16 @@ export class PortRange {
   readonly high: number;
   /** Ports of the range less the reserved ones. */
   readonly available: number;
+  /** Text of ip_local_reserved_ports, such as "8080,9000-9010". */
+  readonly reserved: string;
   readonly #usable = new Uint8Array(PORTS);
-  readonly #reserved: string;
 
-  /** `reserved`: text of ip_local_reserved_ports, such as "8080,9000-9010". */
   constructor(low: number, high: number, reserved: string) {
     this.low = low;
     this.high = high;
-    this.#reserved = reserved.trim();
+    this.reserved = reserved.trim();
     this.#usable.fill(1, low, high + 1);
-    for (const part of this.#reserved.split(",")) {
+    for (const part of this.reserved.split(",")) {
       const [first = "", last = first] = part.split("-");
       if (first !== "") this.#usable.fill(0, Number(first), Number(last) + 1);
     }
@@ -28,9 +28,14 @@ export class PortRange {
     this.available = available;
   }
 
-  /** Text of ip_local_reserved_ports, whether they are of the range or not. */
-  get reserved(): string {
-    return this.#reserved;
+  /** What a socket's own range leaves of it: inet_sk_get_local_port_range(), 6.3. */
+  within({ low, high }: { readonly low: number; readonly high: number }): PortRange {
+    const isInside = (port: number) => port >= this.low && port <= this.high;
+    return new PortRange(
+      isInside(low) ? low : this.low,
+      isInside(high) ? high : this.high,
+      this.reserved,
+    );
   }
 
   /** Whether the port is of the range and not reserved. */

@@ -1,11 +1,20 @@
+import { closeFd } from "libbpf-ts";
 import { formatNetns } from "../events/fields.ts";
-import { findNamespaces, NamespaceGoneError, type NetworkNamespace } from "../kernel/namespaces.ts";
+import {
+  findNamespaces,
+  inNamespace,
+  NamespaceGoneError,
+  type NetworkNamespace,
+} from "../kernel/namespaces.ts";
+import { openSockDiag } from "../kernel/sock-diag.ts";
 import { reasonOf } from "../util/errno.ts";
 import { yieldToEventLoop } from "../util/yielding.ts";
+import { type Claim, collectClaims } from "./claims.ts";
 import { holdersOf } from "./holders.ts";
+import type { PortLedger } from "./ledger.ts";
 import type { PortHolder } from "./ports.schema.ts";
 import type { NamespacePorts, PortReport, UnreadableNamespace } from "./report.schema.ts";
-import { type PortSnapshot, takePortSnapshot } from "./snapshot.ts";
+import { type PortSnapshot, retryInterrupted, takePortSnapshot } from "./snapshot.ts";
 
 export interface PortReportQuery {
   /** Cookie, inode number or name; by default all namespaces whose ports are in use. */
@@ -22,7 +31,7 @@ const MAX_UNREADABLE = 100;
  * Who holds local ports, as JSON; the busiest namespaces first, and in each the busiest process.
  * A namespace that may not be looked into is told beside the others.
  */
-export async function portReport(query: PortReportQuery): Promise<PortReport> {
+export async function portReport(query: PortReportQuery, ledger: PortLedger): Promise<PortReport> {
   const unreadable: UnreadableNamespace[] = [];
   const snapshots: PortSnapshot[] = [];
   for (const netns of (await findNamespaces()).namespaces) {
@@ -35,7 +44,7 @@ export async function portReport(query: PortReportQuery): Promise<PortReport> {
     .sort((one, other) => inUse(other) - inUse(one));
   const reports: NamespacePorts[] = [];
   for (const snapshot of busy.slice(0, MAX_NAMESPACES)) {
-    const find = async () => reportOf(snapshot, await holdersOf(snapshot, protocolOf(query)));
+    const find = async () => reportOf(snapshot, await findPortHolders(snapshot, query, ledger));
     reports.push(...(await look(snapshot.netns, unreadable, find)));
   }
   return {
@@ -66,12 +75,38 @@ function isWanted({ inum, cookie, name }: NetworkNamespace, wanted: string | und
   return [String(inum), String(cookie), name].includes(wanted);
 }
 
-function inUse({ tcp, udp }: PortSnapshot): number {
-  return tcp.in_use + udp.in_use;
+/** Lists the sockets anew: what has changed since the snapshot shows. @throws NamespaceGoneError */
+export async function findPortHolders(
+  { netns, range }: Pick<PortSnapshot, "netns" | "range">,
+  { protocol }: Pick<PortReportQuery, "protocol">,
+  ledger: PortLedger,
+): Promise<PortHolder[]> {
+  const identity = netns.cookie ?? BigInt(netns.inum);
+  const diag = inNamespace(netns, openSockDiag);
+  try {
+    const claims: Claim[] = [];
+    for (const one of protocol === undefined ? BOTH : [protocol]) {
+      const openings = await ledger.openings(identity, one);
+      const query = { protocol: one, ports: range, openings };
+      const found = await retryInterrupted(() => collectClaims(diag, query));
+      // A port of UDP is another one than that of TCP.
+      claims.push(...(one === "tcp" ? found : found.map(apart)));
+    }
+    return await holdersOf(claims);
+  } finally {
+    closeFd(diag);
+  }
 }
 
-function protocolOf({ protocol }: PortReportQuery): { protocol?: "tcp" | "udp" } {
-  return protocol === undefined ? {} : { protocol };
+const BOTH = ["tcp", "udp"] as const;
+const PORTS = 65_536;
+
+function apart(claim: Claim): Claim {
+  return { ...claim, port: claim.port + PORTS };
+}
+
+function inUse({ tcp, udp }: PortSnapshot): number {
+  return tcp.in_use + udp.in_use;
 }
 
 function identity({ cookie, inum, name }: NetworkNamespace) {

@@ -7,6 +7,7 @@ import {
   enumValue,
   formatAddress,
   formatEndpoint,
+  formatFlowOwner,
   formatLocal,
   formatProcess,
   protocolName,
@@ -20,7 +21,7 @@ const { columns, enums } = RECORDS.connect;
 
 const connectRecord = recordType("connect", {
   body,
-  participants: { conflictProcess: ({ conflict }) => conflict },
+  participants: { conflictProcess: ({ conflict }) => conflict, holder: ({ holder }) => holder },
   isFindingCandidate,
 });
 
@@ -28,6 +29,9 @@ const CGROUP_PROGRAMS = ["connect4", "connect6", "release_socket"];
 
 /** Attempts are kept in their sockets, or, where not each program is given those, in a table. */
 const IN_TABLE = "connect_in_table";
+
+/** Where port_bind is not told of them either: inet_autobind() is no system call. */
+const NOTE_UDP_PORTS = { config_note_udp_ports: 1 };
 
 /** The settings as the programs know them; `auto` begins with nobody who streams. */
 const MODES = { auto: "notable", all: "all", failed: "failed", none: "none" } as const;
@@ -71,7 +75,7 @@ export const connect: Probe = {
         cost: "results are seen by sys_enter and sys_exit, at a cost for each system call",
       },
       cgroupPrograms: CGROUP_PROGRAMS,
-      globals: { config_return_source: enumValue(returnSourceNames, "syscall") },
+      globals: { config_return_source: enumValue(returnSourceNames, "syscall"), ...NOTE_UDP_PORTS },
     },
     {
       name: "tcp_state",
@@ -82,7 +86,7 @@ export const connect: Probe = {
       objects: ["connect", IN_TABLE],
       programs: ["set_state", "destroy_sock"],
       cgroupPrograms: CGROUP_PROGRAMS,
-      globals: { config_return_source: enumValue(returnSourceNames, "none") },
+      globals: { config_return_source: enumValue(returnSourceNames, "none"), ...NOTE_UDP_PORTS },
     },
   ],
   recordTypes: [connectRecord],
@@ -129,6 +133,7 @@ function body(event: DecodedEvent<"connect">): EventBody<"connect"> {
     ...(event.portSearchNs !== 0n && { port_search_ns: Number(event.portSearchNs) }),
     ...portRange(event),
     ...(event.hasConflict !== 0 && { conflict: conflict(event) }),
+    ...(event.hasHolder !== 0 && { holder: formatFlowOwner(event.holder) }),
   };
 }
 

@@ -27,17 +27,22 @@ const step = fc.record({
 const portQueryResult: fc.Arbitrary<PortQueryResult | undefined> = fc.option(
   fc.record({
     range: fc.record({ low: fc.nat(65_535), high: fc.nat(65_535), available: fc.nat(65_535) }),
-    reserved: fc.constantFrom("", "8080,9000-9010"),
-    use: fc.record({
-      in_use: fc.nat(65_535),
-      bound_without_peer: fc.nat(65_535),
-      sockets: fc.nat(65_535),
+    taken: fc.record({
+      total: fc.nat(65_535),
+      towards: fc.nat(65_535),
+      locked: fc.nat(65_535),
+      waiting: fc.nat(65_535),
     }),
+    settings: fc.option(fc.record({ twReuse: fc.nat(2), timestamps: fc.nat(2) }), {
+      nil: undefined,
+    }),
+    lockers: fc.constant([]),
+    sockets: fc.constant([]),
     holders: fc.array(
       fc.record(
         {
           process: fc.record({ pid: fc.constantFrom(812, 813), comm: fc.string() }),
-          without: fc.constantFrom("time_wait", "orphaned", "unknown"),
+          without: fc.constantFrom("time_wait", "orphaned", "closed", "unknown"),
           ports: fc.nat(65_535),
         },
         { requiredKeys: ["ports"], noNullPrototype: true },

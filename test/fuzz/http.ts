@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import { createServer } from "../../src/http/server.ts";
 import { Journal } from "../../src/journal/journal.ts";
+import { NO_LEDGER } from "../../src/ports/ledger.ts";
 import { portReport } from "../../src/ports/report.ts";
 import { checkAnswer } from "../support/schema.ts";
 import { accessOf, ROOMY, STATUS, serveOnLoopback } from "../support/server.ts";
@@ -66,7 +67,7 @@ export const http: FuzzTarget = {
       logger: pino({ level: "silent" }),
       maxClients: 1,
       access: accessOf(),
-      portReport,
+      portReport: (query) => portReport(query, NO_LEDGER),
       ready: () => ({ ok: true }),
       status: async () => STATUS,
     });

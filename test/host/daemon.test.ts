@@ -14,8 +14,9 @@ import {
 import { createLocateNetns } from "../../src/findings/locate-netns.ts";
 import { openListeners } from "../../src/http/listen/open.ts";
 import type { Journal } from "../../src/journal/journal.ts";
-import { queryPorts } from "../../src/ports/query.ts";
-import { portReport } from "../../src/ports/report.ts";
+import { NO_LEDGER } from "../../src/ports/ledger.ts";
+import { type PortQuery, queryPorts } from "../../src/ports/query.ts";
+import { type PortReportQuery, portReport } from "../../src/ports/report.ts";
 import { curl } from "../support/commands.ts";
 import { accountedFor, connectBatch, parseNdjson } from "../support/events.ts";
 import { accessOf, KERNEL_STATUS, LOOPBACK } from "../support/server.ts";
@@ -28,7 +29,11 @@ const CONFIG = { ...defaultConfig(), listen: [LOOPBACK] };
 async function start(config: DaemonConfig, create?: KernelStageFactory): Promise<Daemon> {
   const options = {
     listeners: await openListeners(config.listen),
-    sources: { locateNetns: createLocateNetns(), queryPorts, portReport },
+    sources: {
+      locateNetns: createLocateNetns(),
+      queryPorts: (query: PortQuery) => queryPorts(query, NO_LEDGER),
+      portReport: (query: PortReportQuery) => portReport(query, NO_LEDGER),
+    },
     started: { at: new Date().toISOString(), bootMs: 0 },
   };
   return startDaemon(config, LOG, accessOf(), options, create);

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, before, describe, test } from "node:test";
-import { holdersOf } from "../../src/ports/holders.ts";
+import { NO_LEDGER } from "../../src/ports/ledger.ts";
+import { queryPorts } from "../../src/ports/query.ts";
+import { findPortHolders } from "../../src/ports/report.ts";
 import { PortSampler } from "../../src/ports/sampler.ts";
 import { type PortSnapshot, takePortSnapshot } from "../../src/ports/snapshot.ts";
 import { Netns } from "../support/netns.ts";
@@ -108,7 +110,7 @@ describe("local ports", () => {
   });
 
   test("who holds the ports is told, and why nobody does", async () => {
-    const holders = await holdersOf(snapshot);
+    const holders = await findPortHolders(snapshot, {}, NO_LEDGER);
     assert.deepEqual(
       holders.map(({ cgroup: _, ...holder }) => holder),
       [
@@ -125,10 +127,13 @@ describe("local ports", () => {
 
   test("who holds those of one destination, and of one protocol", async () => {
     const peer = { address: "127.0.0.1", port: 4500 };
-    const [mine, ...others] = await holdersOf(snapshot, { protocol: "tcp", peer });
-    assert.deepEqual([mine?.process?.pid, mine?.ports, others], [held.pid, 37, []]);
-    assert.deepEqual(await holdersOf(snapshot, { protocol: "udp", peer }), []);
-    const [udp] = await holdersOf(snapshot, { protocol: "udp" });
+    const { inum, cookie } = snapshot.netns;
+    const netns = { inum, cookie: String(cookie) };
+    const query = { key: "", netns, pid: held.pid, protocol: "tcp", peer } as const;
+    const found = await queryPorts(query, NO_LEDGER);
+    const [mine] = found?.holders ?? [];
+    assert.deepEqual([mine?.process?.pid, found?.taken.towards], [held.pid, 37]);
+    const [udp] = await findPortHolders(snapshot, { protocol: "udp" }, NO_LEDGER);
     assert.equal(udp?.ports, 10);
   });
 
@@ -156,7 +161,7 @@ describe("local ports", () => {
     const startedMs = performance.now();
     const { tcp, udp, range, destinations } = await takePortSnapshot(namespace);
     const tookMs = performance.now() - startedMs;
-    const holders = await holdersOf({ netns: namespace, range });
+    const holders = await findPortHolders({ netns: namespace, range }, {}, NO_LEDGER);
     delay.disable();
     t.diagnostic(
       `counted in ${tookMs.toFixed(0)} ms, holders in ` +
@@ -169,11 +174,8 @@ describe("local ports", () => {
       [9000, 2000],
     );
     assert.deepEqual(
-      holders.map(({ process, ports }) => [process?.pid, ports]),
-      [
-        [connected.pid, 9000],
-        [datagrams.pid, 2000],
-      ],
+      holders.map(({ processes, ports }) => [processes, ports]),
+      [[2, 11_000]],
     );
     const taker = new PortSampler({ onError: assert.fail, patienceMs: 1 });
     assert.equal(await taker.latest(), undefined, "who asks does not wait that long");

@@ -176,6 +176,26 @@ describe("remedies cure", () => {
     await withIncident("self", cure, isRead);
   });
 
+  test("stolen: the port reserved, and the connection that has it ended", async () => {
+    await withIncident("stolen", async (finding, { played, again }) => {
+      const shown = terminal.apply(finding, remedyWith(finding, /ss -tanp/));
+      assert.ok(shown.includes(`pid=${played.holder_pid}`), shown);
+      terminal.apply(finding, remedyWith(finding, /ip_local_reserved_ports=9000-9001,10254$/));
+      terminal.apply(finding, remedyWith(finding, /ss -K/));
+      const { results, ports } = await again();
+      assert.deepEqual(results, ["ok"], "the service has its port");
+      assert.ok((ports as number[]).length > 0, "the client connects as before");
+      assert.ok(!(ports as number[]).includes(Number(played.port)), String(ports));
+    });
+  });
+
+  test("tuple-waiting: TCP timestamps, as in scenario tuple-free", async () => {
+    await withIncident("tuple-waiting", async (finding, { again }) => {
+      assert.deepEqual((await again()).results, ["EADDRNOTAVAIL"], "it happens again");
+      terminal.applyAll(finding);
+    });
+  });
+
   test("E: the entry deleted; and notrack, by nft as by iptables", async () => {
     await withIncident("E", async (finding, { again }) => {
       assert.equal((await again("question")).looped, "proxy", "it goes on");

@@ -44,6 +44,11 @@ export const SCENARIOS = {
     finding: "port_locked_by_bind",
   }),
   C3: scenario("local_ports bind_address_no_port", "the same with IP_BIND_ADDRESS_NO_PORT"),
+  C4: scenario("local_ports send", "a UDP socket for each of 300 datagrams, and 200 ports", {
+    probe: "port_bind",
+    finding: "local_port_exhaustion",
+  }),
+  "C4-one": scenario("local_ports send_by_one", "the same datagrams by one socket"),
   D: scenario("udp_overshadowing shared", "two UDP sockets on one 4-tuple", {
     probe: "connect",
     finding: "udp_overshadowing",
@@ -69,6 +74,20 @@ export const SCENARIOS = {
     finding: "stale_conntrack_reuse",
   }),
   "E-notrack": scenario("stale_flow notrack", "the same with NOTRACK"),
+  stolen: scenario("port_conflicts stolen", "an outgoing connection has the service's port", {
+    probe: "port_bind",
+    finding: "port_held_by_connection",
+  }),
+  "stolen-service": scenario("port_conflicts other_service", "another service has it"),
+  tuple: scenario("port_conflicts held", "a connection from a fixed port that another one has", {
+    probe: "connect",
+    finding: "source_tuple_taken",
+  }),
+  "tuple-waiting": scenario("port_conflicts waiting", "the same, in TIME_WAIT", {
+    probe: "connect",
+    finding: "source_tuple_taken",
+  }),
+  "tuple-free": scenario("port_conflicts free", "the same with TCP timestamps, which gives way"),
   full: scenario("table_full", "more flows than the conntrack table holds", {
     probe: "conntrack_insert_failed",
     finding: "conntrack_table_full",

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Incident C: no free local port.
 
-    local_ports.py plain | bind_before_connect | bind_address_no_port | LINE
+    local_ports.py plain | bind_before_connect | bind_address_no_port | LINE | send | send_by_one
 
-A namespace with a range of 200 ports. `plain`: 1,000 connects to one destination. The others bind
+A namespace with a range of 200 ports. `plain`: 1,000 connects to one destination. The next ones bind
 to an address before they connect, to 300 destinations: without IP_BIND_ADDRESS_NO_PORT each locks a
-port whatever its destination. LINE is Python, run before bind(), where `sock` is the socket.
+port whatever its destination. LINE is Python, run before bind(), where `sock` is the socket. `send`: a
+UDP datagram to each of 300 destinations by a socket of its own, `send_by_one` by one for all.
 """
 import errno
 import socket
@@ -40,10 +41,23 @@ def attempt(kind, index, kept):
         return errno.errorcode[error.errno]
 
 
+def send(kind, index, kept):
+    if kind == "send" or not kept:
+        kept.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    try:
+        kept[-1].sendto(b"?", (f"127.1.{index >> 8}.{index & 255}", SERVICE))
+        return "ok"
+    except OSError as error:
+        kept.pop().close()
+        return errno.errorcode[error.errno]
+
+
 def client(kind, attempts):
+    act = send if kind.startswith("send") else attempt
+
     def body(parent):
         kept = []
-        parent.report(Counter(attempt(kind, index, kept) for index in range(attempts)))
+        parent.report(Counter(act(kind, index, kept) for index in range(attempts)))
         parent.wait()
     return body
 
@@ -51,7 +65,7 @@ def client(kind, attempts):
 def crawl(world, kind, attempts):
     crawler = world.start("crowd", client(kind, attempts), comm="crawler")
     results = crawler.read()
-    say(f"crawler with pid {crawler.pid}: {results} of {attempts} connects")
+    say(f"crawler with pid {crawler.pid}: {results} of {attempts}")
     return {"results": results, "pid": crawler.pid}
 
 

@@ -208,6 +208,23 @@ describe("scenarios", () => {
     assert.deepEqual(played.results, { ok: 300 });
   });
 
+  test("C4: 200 ports for 300 UDP sockets that send", async () => {
+    const counted = ({ consequence }: FindingJson) => consequence.ports_in_use !== undefined;
+    const seen = await watch("C4", counted);
+    const finding = only(seen);
+    assert.deepEqual(seen.played.results, { ok: 200, EAGAIN: 100 });
+    assert.equal(finding.count, 100);
+    assert.equal(finding.consequence.failed_sends, 100);
+    assert.equal(finding.consequence.ports_in_use, 200);
+    assert.deepEqual(pids(finding, "failed", "holder"), [seen.played.pid, seen.played.pid]);
+    assert.match(remedyText(finding), /ip_local_port_range/);
+  });
+
+  test("C4 by one socket has none", async () => {
+    const { played } = await watch("C4-one");
+    assert.deepEqual(played.results, { ok: 300 });
+  });
+
   test("D: the newer of two UDP sockets gets the older one's answers", async () => {
     const seen = await watch("D");
     const finding = only(seen);
@@ -253,6 +270,41 @@ describe("scenarios", () => {
       const { played } = await watch(name);
       assert.deepEqual([played.tries, played.itself], [1, false], name);
     }
+  });
+
+  test("stolen: a service cannot bind the port of an outgoing connection", async () => {
+    const seen = await watch("stolen");
+    const finding = only(seen);
+    const { played } = seen;
+    assert.deepEqual(played.results, ["EADDRINUSE", "EADDRINUSE", "EADDRINUSE"]);
+    assert.deepEqual(pids(finding, "failed"), [played.pid]);
+    assert.deepEqual(pids(finding, "holder"), [played.holder_pid]);
+    assert.match(
+      finding.summary,
+      /TCP port 10254: .* connection of apiserver .* to 127\.0\.0\.1:2379/,
+    );
+    assert.match(remedyText(finding), /ip_local_reserved_ports=9000-9001,10254$/m);
+  });
+
+  test("stolen by another service that asked for it has none", async () => {
+    const { played } = await watch("stolen-service");
+    assert.deepEqual(played.results, ["EADDRINUSE", "EADDRINUSE", "EADDRINUSE"]);
+  });
+
+  test("tuple: a connection from a fixed port that another process has, or that waits", async () => {
+    for (const name of ["tuple", "tuple-waiting"] as const) {
+      const seen = await watch(name);
+      const finding = only(seen);
+      const { played } = seen;
+      assert.deepEqual(played.results, ["EADDRNOTAVAIL"], name);
+      assert.deepEqual(pids(finding, "failed"), [played.pid]);
+      assert.deepEqual(pids(finding, "holder"), [played.holder_pid]);
+      assert.equal(/TIME_WAIT/.test(finding.summary), name === "tuple-waiting", finding.summary);
+    }
+  });
+
+  test("tuple that gives way in TIME_WAIT has none", async () => {
+    assert.deepEqual((await watch("tuple-free")).played.results, ["ok"]);
   });
 
   test("E: a released port leads the sidecar's question back to the sidecar", async () => {

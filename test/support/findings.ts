@@ -126,6 +126,31 @@ export function connectFields(more: object = {}): object {
   };
 }
 
+/** A port_bind event's own fields: bind() to port 0 that found none. */
+export function portBindFields(more: object = {}): object {
+  return {
+    protocol: "tcp",
+    family: "ipv4",
+    local: { address: "10.0.0.1" },
+    result: "EADDRINUSE",
+    technique: "any_port",
+    ...more,
+  };
+}
+
+/** What a count of ports found: by default a range of 100 that is full. */
+export function portAnswer(more: Partial<PortQueryResult> = {}): PortQueryResult {
+  return {
+    range: { low: 30_000, high: 30_099, available: 100 },
+    taken: { total: 100, towards: 100, locked: 0, waiting: 0 },
+    holders: [],
+    lockers: [],
+    sockets: [],
+    settings: { twReuse: 0, timestamps: 1 },
+    ...more,
+  };
+}
+
 /** All text of a finding's remedies. */
 export function commands({ remedies }: FindingJson): string {
   return remedies

@@ -10,6 +10,7 @@ import { registerBuildInfo } from "../../src/http/metrics.ts";
 import type { KernelStatus, Status } from "../../src/http/openapi/status.schema.ts";
 import { createServer, type ServerParts, type TuplewatchServer } from "../../src/http/server.ts";
 import { Journal, type JournalLimits } from "../../src/journal/journal.ts";
+import { NO_LEDGER } from "../../src/ports/ledger.ts";
 import { portReport } from "../../src/ports/report.ts";
 
 export interface TestServer {
@@ -110,7 +111,7 @@ export async function startServer(
     logger: LOGGER,
     maxClients: 64,
     access: accessOf(),
-    portReport,
+    portReport: (query) => portReport(query, NO_LEDGER),
     ready: () => ({ ok: true }),
     status: async () => STATUS,
     ...parts,

@@ -85,6 +85,7 @@ describe("the systemd service", () => {
       challenge_ack: "fentry",
       conntrack_insert_failed: "drop_tracepoint",
       connect: "fentry",
+      port_bind: "fentry",
       stale_flow: null,
     });
     assert.ok(kernel.network_namespaces.length > 0);

@@ -17,7 +17,9 @@ const WHOLE: Omit<Question, "kind"> = {
   inum: 4_026_531_840,
   pids: [1, 2, 3, 1 << 22],
   protocol: 17,
-  permille: 1000,
+  port: 8080,
+  range: { low: 40_000, high: 40_015 },
+  atMs: 1.5,
   peer: { address: Uint8Array.from({ length: 16 }, (_, index) => index), port: 65_535 },
 };
 
@@ -35,8 +37,8 @@ describe("a question", () => {
     const hex = Buffer.from(encodeQuestion({ kind: "use", ...WHOLE })).toString("hex");
     const words = [
       ...["06000000", "ffffffff", "ffffffffffffffff", "000000f0"],
-      ...["01000000", "02000000", "03000000", "00004000", "1100", "e803", "ffff", "0100"],
-      ...["000102030405060708090a0b0c0d0e0f", "00000000"],
+      ...["01000000", "02000000", "03000000", "00004000", "1100", "901f", "ffff", "0100"],
+      ...["000102030405060708090a0b0c0d0e0f", "409c", "4f9c", "000000000000f83f"],
     ];
     assert.equal(hex, words.join(""));
   });
@@ -44,7 +46,16 @@ describe("a question", () => {
   it("does not have what it was asked without", () => {
     const least = { kind: "alive", id: 0 } as const;
     assert.deepEqual(decodeQuestion(encodeQuestion(least)), least);
-    for (const name of ["cookie", "inum", "pids", "protocol", "permille", "peer"] as const) {
+    for (const name of [
+      "cookie",
+      "inum",
+      "pids",
+      "protocol",
+      "port",
+      "range",
+      "atMs",
+      "peer",
+    ] as const) {
       const { [name]: _, ...rest } = { kind: "report" as const, ...WHOLE };
       assert.deepEqual(decodeQuestion(encodeQuestion(rest)), rest);
     }
@@ -53,6 +64,16 @@ describe("a question", () => {
   it("may have a peer of zeros, which is not none", () => {
     const peer = { address: new Uint8Array(16), port: 0 };
     assert.deepEqual(decodeQuestion(encodeQuestion({ kind: "use", id: 1, peer })).peer, peer);
+  });
+
+  it("may have a range with one bound", () => {
+    for (const range of [
+      { low: 40_000, high: 0 },
+      { low: 0, high: 40_000 },
+    ]) {
+      const question = { kind: "use", id: 1, range } as const;
+      assert.deepEqual(decodeQuestion(encodeQuestion(question)), question);
+    }
   });
 
   it("has at most four processes", () => {
@@ -75,16 +96,17 @@ describe("a question", () => {
     ["no kind", put(0, 0), /there is no kind 0/],
     ["a kind that is not there", put(0, QUESTION_KINDS.length + 1), /there is no kind 12/],
     ["another protocol", put(36, 1), /protocol 1$/],
-    ["more than all", put(38, 0xe9, 3), /1001 thousandths/],
     ["a gap in its processes", put(24, 7), /pids have a gap/],
     ["a process that cannot be", put(20, 1, 0, 0x40), /no process has the number 4194305/],
     ["half a peer", put(42, 2), /peer 2/],
     ["a port without a peer", put(40, 1), /unused bytes are not 0/],
     ["an address without a peer", put(44, 1), /unused bytes are not 0/],
-    ["something at its end", put(63, 1), /unused bytes are not 0/],
-    ["a peer and something at its end", put(42, 1, 0, ...Array(16).fill(1), 1), /unused bytes/],
-    ["less than its size", put(0).subarray(1), /it has 63 bytes/],
-    ["more than its size", new Uint8Array(QUESTION_BYTES + 1), /it has 65 bytes/],
+    ["a range that ends before it begins", put(60, 2, 0, 1, 0), /ports 2 to 1/],
+    ["a time that is no number", put(70, 0xf8, 0x7f), /no such time/],
+    ["a time before there was any", put(70, 0xf0, 0xbf), /no such time/],
+    ["a time that never comes", put(70, 0xf0, 0x7f), /no such time/],
+    ["less than its size", put(0).subarray(1), /it has 71 bytes/],
+    ["more than its size", new Uint8Array(QUESTION_BYTES + 1), /it has 73 bytes/],
     ["nothing in it", new Uint8Array(), /it has 0 bytes/],
   ];
   for (const [what, bytes, message] of cases) {

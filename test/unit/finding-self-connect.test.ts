@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { PortQueryResult } from "../../src/ports/query.ts";
-import { commands, connectFields, endpoint, Scene } from "../support/findings.ts";
+import { commands, connectFields, endpoint, portAnswer, Scene } from "../support/findings.ts";
 
 function answer(reserved: string): PortQueryResult {
-  const use = { in_use: 3, bound_without_peer: 1, sockets: 3 };
-  return { range: { low: 32768, high: 60999, available: 28232 }, reserved, use, holders: [] };
+  const range = { low: 32768, high: 60999, available: 28232 };
+  return portAnswer({
+    range: { ...range, ...(reserved !== "" && { reserved }) },
+    taken: { total: 3, towards: 0, locked: 0, waiting: 0 },
+  });
 }
 
 function itself(text = "127.0.0.1:40000", more: object = {}): object {

@@ -10,7 +10,6 @@ const QUERY: PortQuery = {
   netns: { inum: 1 },
   pid: undefined,
   protocol: "tcp",
-  holdersFrom: 1,
 };
 
 test("a query that comes while the same is being answered runs again, once", async () => {

@@ -6,8 +6,10 @@ import type { Endpoint } from "../../events/fields.schema.ts";
 import type { LocateNetns } from "../../findings/locate-netns.ts";
 import type { NetnsPlace } from "../../findings/place.ts";
 import type { NetworkNamespace } from "../../kernel/namespaces.ts";
+import type { CgroupName } from "../../names/cgroups.ts";
 import type { NetnsFile } from "../../names/netns-files.ts";
 import type { NetnsAnswer, NetnsQuestion, NetnsResolver } from "../../names/netns-resolver.ts";
+import type { PortHolder } from "../../ports/ports.schema.ts";
 import type { PortQueryResult, QueryPorts } from "../../ports/query.ts";
 import type { PortReport } from "../../ports/report.schema.ts";
 import type { PortReportQuery } from "../../ports/report.ts";
@@ -30,27 +32,54 @@ export interface AsksAndWaits {
 
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
+/** Of a cgroup's id; undefined where it is not known. */
+export type NameCgroup = (id: number) => CgroupName | undefined;
+
 /** As findings ask it; what is not known there is in nobody's list of ports. */
-export function remotePorts(channel: Asks): QueryPorts {
-  return async ({ netns, pid, protocol, peer, holdersFrom }) => {
-    const answer = await channel.ask({
+export function remotePorts(channel: Asks, nameCgroup: NameCgroup): QueryPorts {
+  return async ({ netns, pid, protocol, peer, port, range, failedAtMs }) => {
+    const answer = (await channel.ask({
       kind: "use",
       ...identity(netns.cookie, netns.inum),
       ...(pid !== undefined && { pids: [pid] }),
       protocol: PROTOCOLS[protocol],
       ...(peer !== undefined && { peer: numbersOf(peer) }),
-      permille: Math.round(1000 * holdersFrom),
-    });
-    return answer as PortQueryResult | undefined;
+      ...(port !== undefined && { port }),
+      ...(range !== undefined && { range }),
+      ...(failedAtMs !== undefined && { atMs: failedAtMs }),
+    })) as PortQueryResult | undefined;
+    if (answer === undefined) return undefined;
+    const [holders, lockers] = [answer.holders, answer.lockers].map((some) =>
+      nameHolders(some, nameCgroup),
+    );
+    return { ...answer, holders: holders ?? [], lockers: lockers ?? [] };
   };
 }
 
+/** The privileged process knows cgroups by their ids only. */
+function nameHolders(holders: readonly PortHolder[], nameCgroup: NameCgroup): PortHolder[] {
+  return holders.map((holder) => {
+    const { id } = holder.cgroup ?? {};
+    if (id === undefined) return holder;
+    return { ...holder, cgroup: { ...holder.cgroup, ...nameCgroup(Number(id)) } };
+  });
+}
+
 /** Questions have no text: who is meant by a name is found out here. */
-export function remoteReport(channel: Asks): (query: PortReportQuery) => Promise<PortReport> {
+export function remoteReport(
+  channel: Asks,
+  nameCgroup: NameCgroup,
+): (query: PortReportQuery) => Promise<PortReport> {
   return async ({ netns, protocol }) => {
     const limit = protocol === undefined ? {} : { protocol: PROTOCOLS[protocol] };
-    const ask = (question: Partial<Question>) =>
-      channel.ask({ kind: "report", ...limit, ...question }) as Promise<PortReport>;
+    const ask = async (question: Partial<Question>): Promise<PortReport> => {
+      const report = (await channel.ask({ kind: "report", ...limit, ...question })) as PortReport;
+      const named = report.network_namespaces.map((one) => ({
+        ...one,
+        holders: nameHolders(one.holders, nameCgroup),
+      }));
+      return { ...report, network_namespaces: named };
+    };
     if (netns === undefined) return ask({});
     const known = (await channel.ask({ kind: "namespaces" })) as readonly NetworkNamespace[];
     const meant = known.filter(({ inum, cookie, name }) =>

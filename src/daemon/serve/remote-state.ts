@@ -43,7 +43,7 @@ export class RemoteState {
       return (await this.#channel.ask({ kind: "kernel" })) as KernelAnswer;
     } catch (error) {
       this.#onSilence(error);
-      return { programs: [], connects: [], conntrack: undefined };
+      return { programs: [], connects: [], portBinds: [], conntrack: undefined };
     }
   });
 }

@@ -10,6 +10,7 @@ import type {
 } from "../../http/openapi/status.schema.ts";
 import { registerConnectMetrics } from "../../intake/connect-metrics.ts";
 import { Intake } from "../../intake/intake.ts";
+import { registerPortBindMetrics } from "../../intake/port-bind-metrics.ts";
 import { type ProbeState, registerProbeMetrics } from "../../intake/probe-metrics.ts";
 import { registerMissedRuns, registerProgramStats } from "../../intake/program-metrics.ts";
 import { gapBatch } from "../../journal/batch.ts";
@@ -17,7 +18,7 @@ import type { Journal } from "../../journal/journal.ts";
 import { findCgroup2Mount } from "../../kernel/cgroup2.ts";
 import { registerKernelMetrics } from "../../kernel/metrics.ts";
 import { CgroupNames } from "../../names/cgroup-names.ts";
-import { Cgroups } from "../../names/cgroups.ts";
+import { type CgroupName, Cgroups } from "../../names/cgroups.ts";
 import { NetnsNames } from "../../names/netns.ts";
 import { registerNamespaceMetrics } from "../../ports/metrics.ts";
 import { namespaceStatus } from "../../ports/status.ts";
@@ -58,6 +59,7 @@ export class RemoteWatch implements KernelStage {
   readonly #parts: RemoteParts;
   readonly #scans: RemoteScans;
   readonly #cgroupNames: CgroupNames | undefined;
+  #cgroups: Cgroups | undefined;
   readonly #drains: (ProbeDrain | undefined)[] = [];
   readonly #warn: WarnOnce;
   readonly #state: RemoteState;
@@ -88,6 +90,7 @@ export class RemoteWatch implements KernelStage {
     this.#journal = journal;
     this.#registerMetrics();
     const names = new Cgroups(findCgroup2Mount(), (id) => this.#cgroupNames?.path(id));
+    this.#cgroups = names;
     this.#intake = new Intake(
       journal,
       registry,
@@ -112,6 +115,11 @@ export class RemoteWatch implements KernelStage {
   /** All is attached, and read from. */
   get isStarted(): boolean {
     return this.#check !== undefined;
+  }
+
+  /** Of its id alone; undefined where it is not known any more, or was never. */
+  cgroupName(id: number): CgroupName | undefined {
+    return this.#cgroups?.name(id, 0);
   }
 
   /** A probe has another backend, or all have one now. */
@@ -185,6 +193,7 @@ export class RemoteWatch implements KernelStage {
     const programs = async () => (await this.#state.askKernel()).programs;
     registerMissedRuns(registry, programs);
     registerConnectMetrics(registry, async () => (await this.#state.askKernel()).connects);
+    registerPortBindMetrics(registry, async () => (await this.#state.askKernel()).portBinds);
     if (config.programStats === "on") registerProgramStats(registry, programs);
     const dropped = this.#parts.droppedLogLines;
     registerLogMetrics(registry, async () => (await this.#state.ask()).logLinesDropped + dropped());

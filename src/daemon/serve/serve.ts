@@ -88,12 +88,13 @@ class Serving {
       if (this.#state !== undefined) this.#watch.takeState(this.#state);
       return this.#watch;
     };
+    const nameCgroup = (id: number) => this.#watch?.cgroupName(id);
     const options = {
       listeners: listeners.map((listener) => ({ ...listener, removeFile: () => {} })),
       sources: {
         locateNetns: remoteLocate(this.#waitingChannel),
-        queryPorts: remotePorts(this.#channel),
-        portReport: remoteReport(this.#channel),
+        queryPorts: remotePorts(this.#channel, nameCgroup),
+        portReport: remoteReport(this.#channel, nameCgroup),
       },
       firstSeq: Math.max(1, legacy.nextSeq),
       onAppend: () => this.#watch?.noteAppend(),

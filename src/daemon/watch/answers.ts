@@ -4,7 +4,8 @@ import { formatAddress, formatNetns } from "../../events/fields.ts";
 import { createLocateNetns } from "../../findings/locate-netns.ts";
 import { findNamespaces } from "../../kernel/namespaces.ts";
 import { LocalNetnsResolver, type NetnsAnswer } from "../../names/netns-resolver.ts";
-import { queryPorts } from "../../ports/query.ts";
+import type { PortLedger } from "../../ports/ledger.ts";
+import { type PortQuery, queryPorts } from "../../ports/query.ts";
 import { portReport } from "../../ports/report.ts";
 import type { PortSampler } from "../../ports/sampler.ts";
 import { LruMap } from "../../util/lru.ts";
@@ -13,6 +14,7 @@ export interface AnswerSources {
   readonly state: () => StateAnswer;
   readonly kernel: () => KernelAnswer;
   readonly sampler: PortSampler;
+  readonly ledger: PortLedger;
   /** Whether somebody wants connects that went as they should. */
   readonly onOrdinary: (wanted: boolean) => void;
   /** The serving process lives. */
@@ -82,7 +84,10 @@ export class Answers {
       case "namespaces":
         return (await findNamespaces()).namespaces;
       case "report":
-        return portReport({ ...identityOf(question), ...protocolOf(question) });
+        return portReport(
+          { ...identityOf(question), ...protocolOf(question) },
+          this.#sources.ledger,
+        );
       case "use":
         return this.#use(question);
       default:
@@ -98,8 +103,9 @@ export class Answers {
     return { number, scan: number === known ? undefined : latest, ageMs, failures };
   }
 
-  #use({ cookie, inum = 0, pids, protocol, peer, permille = 0 }: Question): Promise<unknown> {
-    return queryPorts({
+  #use(question: Question): Promise<unknown> {
+    const { cookie, inum = 0, pids, protocol, peer, port, range, atMs } = question;
+    const query: PortQuery = {
       key: "",
       netns: formatNetns(cookie ?? 0n, inum),
       pid: pids?.[0],
@@ -107,8 +113,11 @@ export class Answers {
       ...(peer !== undefined && {
         peer: { address: formatAddress(peer.address), port: peer.port },
       }),
-      holdersFrom: permille / 1000,
-    });
+      ...(port !== undefined && { port }),
+      ...(range !== undefined && { range }),
+      ...(atMs !== undefined && { failedAtMs: atMs }),
+    };
+    return queryPorts(query, this.#sources.ledger);
   }
 }
 

@@ -15,6 +15,7 @@ import { urlOf } from "../../http/listen/url.ts";
 import type { Privileges } from "../../http/openapi/status.schema.ts";
 import { WallClock } from "../../kernel/clock.ts";
 import { type ConntrackStats, readConntrackStats } from "../../kernel/conntrack-stats.ts";
+import { PortLedger } from "../../ports/ledger.ts";
 import { PortSampler } from "../../ports/sampler.ts";
 import type { Log } from "../log/logger.ts";
 import { WarnOnce } from "../log/warn-once.ts";
@@ -101,10 +102,12 @@ export class DaemonProcess {
       kernel: () => ({
         programs: this.#watch.programRuns(),
         connects: this.#watch.connectTallies(),
+        portBinds: this.#watch.portBindTallies(),
         conntrack: this.#conntrack(),
       }),
       onOrdinary: (wanted) => this.#watch.wantOrdinary(wanted),
       sampler: this.#sampler,
+      ledger: new PortLedger(() => this.#watch.portLedger),
       onAlive: (events, findings) => this.#noteAlive(events, findings),
     });
     const clock = new WallClock();

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { enableRunStats, libbpfVersion, returnFreedMemory } from "libbpf-ts";
+import { type BpfMap, enableRunStats, libbpfVersion, returnFreedMemory } from "libbpf-ts";
 import type { Logger } from "pino";
 import { type AttachedProbe, backendsFor } from "../../attach/attach.ts";
 import { ProbeRun } from "../../attach/probe-run.ts";
@@ -11,6 +11,12 @@ import { findCgroup2Mount } from "../../kernel/cgroup2.ts";
 import { CgroupWatch } from "../../names/cgroup-names.ts";
 import { CONNECT_EVENTS, connect, connectEventsMode } from "../../probes/connect.ts";
 import { type ConnectTally, readConnectTallies, TALLIES } from "../../probes/connect_tally.ts";
+import { portBind } from "../../probes/port_bind.ts";
+import {
+  PORT_BIND_TALLIES,
+  type PortBindTally,
+  readPortBindTallies,
+} from "../../probes/port_bind_tally.ts";
 import type { Probe } from "../../probes/probe.ts";
 import { PROBES } from "../../probes/probes.ts";
 import { reasonOf } from "../../util/errno.ts";
@@ -106,15 +112,26 @@ export class Watch {
 
   /** All connects that were counted, whether they became events or not. */
   connectTallies(): ConnectTally[] {
-    const map = this.#connectRun()?.map(TALLIES.name);
+    const map = this.#runOf(connect)?.map(TALLIES.name);
     return map === undefined ? [] : readConnectTallies(map);
+  }
+
+  /** Maps of who opened local ports. */
+  get portLedger(): readonly BpfMap[] {
+    return this.#shared.ledger;
+  }
+
+  /** All calls for a port that were counted. */
+  portBindTallies(): PortBindTally[] {
+    const map = this.#runOf(portBind)?.map(PORT_BIND_TALLIES.name);
+    return map === undefined ? [] : readPortBindTallies(map);
   }
 
   /** Whether connects that went as they should are events; settings may have decided that. */
   wantOrdinary(wanted: boolean): void {
     if (this.#options.config.connectEvents !== "auto") return;
     const mode = connectEventsMode(wanted ? "all" : "notable");
-    this.#connectRun()?.setVariable(CONNECT_EVENTS, mode);
+    this.#runOf(connect)?.setVariable(CONNECT_EVENTS, mode);
   }
 
   /** `3 of 4 probes attached` */
@@ -131,8 +148,8 @@ export class Watch {
     if (this.#cgroupFd !== undefined) closeSync(this.#cgroupFd);
   }
 
-  #connectRun(): ProbeRun | undefined {
-    return this.#runs.find(({ probe }) => probe === connect);
+  #runOf(wanted: Probe): ProbeRun | undefined {
+    return this.#runs.find(({ probe }) => probe === wanted);
   }
 
   #look(): void {
