@@ -211,7 +211,7 @@ static __noinline void resolve(socket_ref ref, __s32 error, __u32 inferred, bool
 	} else {
 		end_udp(attempt, error);
 	}
-	if (!error && socket_has_tuple)
+	if (!error && socket_has_tuple && is_to_be_noted(attempt))
 		note_connection(attempt, kind.technique, now_ns);
 	tally_connect(&kind, duration_ns, syn_retransmits, attempt->has_conflict);
 	notable = is_self || is_notable(attempt, &kind, syn_retransmits, duration_ns);

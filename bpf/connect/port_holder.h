@@ -7,10 +7,13 @@
 #include "connect.h"
 #include "port_ledger.h"
 
-/*
- * A TCP connection has its port for as long as it is there or in TIME_WAIT. The port of a UDP
- * socket is noted where it is bound, unless no such place is to be seen.
- */
+/* The port of a UDP socket is noted where it is bound, unless no such place is to be seen. */
+static __always_inline bool is_to_be_noted(const struct attempt *attempt)
+{
+	return attempt->protocol == IPPROTO_TCP || (config_note_udp_ports && !attempt->bound.port);
+}
+
+/* A TCP connection has its port for as long as it is there or in TIME_WAIT. */
 static __noinline void note_connection(const struct attempt *attempt, __u8 technique, __u64 now_ns)
 {
 	struct sock *sk = (struct sock *)attempt->sk;
@@ -18,8 +21,6 @@ static __noinline void note_connection(const struct attempt *attempt, __u8 techn
 	struct port_opener opener = {};
 	struct port_key key = {};
 
-	if (!is_tcp && (!config_note_udp_ports || attempt->bound.port))
-		return;
 	port_key_of(&key, sk, attempt->protocol, is_tcp);
 	opener.time_ns = now_ns;
 	opener.cgroup_id = attempt->cgroup_id;

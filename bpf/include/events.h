@@ -107,13 +107,13 @@ struct port_key {
 	__u64 netns; /* cookie, or inode number where the kernel has given none */
 	struct endpoint local;
 	struct endpoint peer;
-	__u32 protocol; /* IPPROTO_* */
-	__u32 pad;
+	__u32 protocol;	   /* IPPROTO_* */
+	__u32 fingerprint; /* of all of the above */
 };
 
 /* Who opened it, and when. */
 struct port_opener {
-	__u64 time_ns;
+	__u64 time_ns; /* 0: nobody, or it is being written */
 	__u64 cgroup_id;
 	__u64 sk; /* address of the struct sock, which may be gone */
 	struct process process;
@@ -130,6 +130,11 @@ struct flow_owner {
 	__u32 netns_inum;
 	struct process process;
 	__u32 pad;
+};
+
+struct port_entry {
+	struct port_key key;
+	struct port_opener opener;
 };
 
 /* How the socket came by its local port. */

@@ -31,12 +31,12 @@ struct port_request {
 	struct endpoint asked;	/* of bind() and listen() */
 };
 
-static __always_inline void tally(const struct port_request *request)
+static __always_inline void tally(__s32 error, __u16 protocol, __u8 technique)
 {
 	struct port_bind_kind kind = {
-		.error = request->error,
-		.protocol = request->protocol,
-		.bind_technique = request->technique,
+		.error = error,
+		.protocol = protocol,
+		.bind_technique = technique,
 	};
 	__u64 *count = bpf_map_lookup_elem(&port_bind_tallies, &kind), none = 0;
 
@@ -111,7 +111,7 @@ static __noinline void report(const struct port_request *request)
 }
 
 /* By this process: the memory of a socket that is gone may be another one's by now. */
-static __always_inline bool is_noted(const struct port_key *key, struct sock *sk)
+static __always_inline bool is_noted(struct port_key *key, struct sock *sk)
 {
 	struct port_opener *opener = find_opener(key);
 
@@ -119,9 +119,18 @@ static __always_inline bool is_noted(const struct port_key *key, struct sock *sk
 	       opener->process.pid == bpf_get_current_pid_tgid() >> 32;
 }
 
-static __noinline void note_port(const struct port_request *request)
+static __always_inline void note_key(struct port_key *key, struct sock *sk, __u8 technique)
 {
 	struct port_opener opener = {};
+
+	describe_opener(&opener, sk);
+	opener.is_bound = technique != BIND_TECHNIQUE_AUTOBIND;
+	opener.is_fixed = technique == BIND_TECHNIQUE_FIXED_PORT;
+	note_opener(key, &opener);
+}
+
+static __noinline void note_port(const struct port_request *request)
+{
 	struct port_key key = {};
 
 	port_key_of(&key, request->sk, request->protocol, false);
@@ -130,10 +139,7 @@ static __noinline void note_port(const struct port_request *request)
 	/* Who bound it is known, and how; listen() only goes on with it. */
 	if (request->technique == BIND_TECHNIQUE_LISTEN && is_noted(&key, request->sk))
 		return;
-	describe_opener(&opener, request->sk);
-	opener.is_bound = request->technique != BIND_TECHNIQUE_AUTOBIND;
-	opener.is_fixed = request->technique == BIND_TECHNIQUE_FIXED_PORT;
-	note_opener(&key, &opener);
+	note_key(&key, request->sk, request->technique);
 }
 
 /* A raw socket has the number of a protocol where others have their port (inet_create()). */
@@ -150,7 +156,7 @@ static __always_inline bool is_watched(const struct port_request *request)
  */
 static __always_inline void handle_request(const struct port_request *request)
 {
-	tally(request);
+	tally(request->error, request->protocol, request->technique);
 	if (!request->error)
 		note_port(request);
 	else if (request->error == EADDRINUSE || request->error == EAGAIN) {

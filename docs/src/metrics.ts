@@ -29,6 +29,8 @@ const OPEN_LABELS: Readonly<Record<string, string>> = {
   "tuplewatch_conntrack_insert_failed_delay_seconds protocol": "`tcp`, `udp`, others when seen",
   "tuplewatch_local_ports_in_use protocol": codes(["tcp", "udp"]),
   "tuplewatch_local_ports_available protocol": codes(["tcp", "udp"]),
+  "tuplewatch_local_ports_destination_ratio protocol": codes(["tcp", "udp"]),
+  rank: "`1` to `3`",
 };
 
 export function metricTable(all: readonly MetricFamily[]): string {

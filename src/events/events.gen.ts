@@ -300,6 +300,7 @@ export interface PortKey {
   readonly local: Endpoint;
   readonly peer: Endpoint;
   readonly protocol: number;
+  readonly fingerprint: number;
 }
 
 export function decodePortKey(views: RecordViews, at: number): PortKey {
@@ -308,6 +309,7 @@ export function decodePortKey(views: RecordViews, at: number): PortKey {
     local: decodeEndpoint(views, at + 8),
     peer: decodeEndpoint(views, at + 28),
     protocol: views.u32[(at + 48) >> 2] as number,
+    fingerprint: views.u32[(at + 52) >> 2] as number,
   };
 }
 
@@ -319,7 +321,7 @@ export const portKeyLayout: StructLayout = {
     { name: "local", offset: 8, size: 20, kind: "struct", struct: endpointLayout },
     { name: "peer", offset: 28, size: 20, kind: "struct", struct: endpointLayout },
     { name: "protocol", offset: 48, size: 4, kind: "u32" },
-    { name: "pad", offset: 52, size: 4, kind: "u32" },
+    { name: "fingerprint", offset: 52, size: 4, kind: "u32" },
   ],
 };
 
@@ -380,6 +382,28 @@ export const portOpenerLayout: StructLayout = {
     { name: "is_bound", offset: 48, size: 1, kind: "u8" },
     { name: "is_fixed", offset: 49, size: 1, kind: "u8" },
     { name: "pad", offset: 50, size: 6, kind: "bytes" },
+  ],
+};
+
+/** port_entry, 112 bytes. */
+export interface PortEntry {
+  readonly key: PortKey;
+  readonly opener: PortOpener;
+}
+
+export function decodePortEntry(views: RecordViews, at: number): PortEntry {
+  return {
+    key: decodePortKey(views, at),
+    opener: decodePortOpener(views, at + 56),
+  };
+}
+
+export const portEntryLayout: StructLayout = {
+  name: "port_entry",
+  size: 112,
+  fields: [
+    { name: "key", offset: 0, size: 56, kind: "struct", struct: portKeyLayout },
+    { name: "opener", offset: 56, size: 56, kind: "struct", struct: portOpenerLayout },
   ],
 };
 

@@ -7,6 +7,7 @@ export const FINDING_KINDS = [
   "port_locked_by_bind",
   "port_held_by_connection",
   "source_tuple_taken",
+  "local_ports_low",
   "udp_overshadowing",
   "self_connect",
   "stale_conntrack_reuse",

@@ -13,8 +13,7 @@ const OTHERS = [
   "connect_kind",
   "connect_tally",
   "port_bind_kind",
-  "port_key",
-  "port_opener",
+  "port_entry",
 ];
 
 /** Names of all types of a kind, in the order of events.h. */

@@ -18,7 +18,10 @@ export const portBindBody = Type.Object(
       ...localEndpoint,
       description: "What was asked for; without a port: any, absent: any address, too.",
     }),
-    result: Type.String({ pattern: "^E[A-Z0-9]+$", description: "Name of the errno." }),
+    result: Type.String({
+      pattern: "^(ok|unknown|E[A-Z0-9]+|errno_[0-9]+)$",
+      description: "Name of the errno.",
+    }),
     technique: oneOfNames(
       bindTechniqueNames,
       "How it was asked for: `fixed_port` and `any_port` by bind(), `listen` by listen(), `autobind` " +

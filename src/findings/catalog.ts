@@ -88,6 +88,20 @@ export const FINDING_CATALOG: Readonly<Record<FindingKind, FindingSummary>> = {
       "only if such a socket is found",
     lookAlikes: "a port that the kernel was to choose (`local_port_exhaustion`)",
   },
+  local_ports_low: {
+    incident: "local ports towards one destination run low",
+    remedy: "reuse connections, `tcp_tw_reuse`, a wider range",
+    severities: ["warning", "info"],
+    rule:
+      "half of the usable ports (of the range, neither reserved nor locked whatever the destination) " +
+      "are taken towards one TCP destination. `info` if a tenth is, has grown in three intervals, and " +
+      "at that rate none is left within 10 minutes; or if the kernel searched three times within 10 s " +
+      "for 1 ms and more, and 45 % are taken",
+    lookAlikes:
+      "ports in TIME_WAIT that a new connection may take over (`tcp_tw_reuse`, timestamps); accepted " +
+      "connections; a burst that ends; ports that UDP has; a range of fewer than 16; connections " +
+      "from several local addresses",
+  },
   udp_overshadowing: {
     incident: "two UDP sockets are connected to one 4-tuple; the older one gets nothing",
     remedy: "no `SO_REUSEADDR`, or a port for each",

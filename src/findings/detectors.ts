@@ -4,6 +4,7 @@ import { createFourTupleCollision } from "./four_tuple_collision.ts";
 import { createNatRefusals } from "./nat_refusals.ts";
 import { createPortConflicts } from "./port-conflicts.ts";
 import { createPortFailures } from "./port-failures.ts";
+import { createPortForecasts } from "./port-forecasts.ts";
 import { createPortLockers } from "./port-lockers.ts";
 import { createSelfConnect } from "./self_connect.ts";
 import { createStaleConntrackReuse } from "./stale_conntrack_reuse.ts";
@@ -17,6 +18,7 @@ export function createDetectors(environment: Environment): Detector[] {
     createPortFailures(),
     createPortConflicts(),
     createPortLockers(),
+    createPortForecasts(),
     createUdpOvershadowing(),
     createSelfConnect(),
     createStaleConntrackReuse(),

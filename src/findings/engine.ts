@@ -1,5 +1,6 @@
 import type { CloseReason, FindingKind } from "../events/finding-kinds.ts";
 import type { QueryPorts } from "../ports/query.ts";
+import type { DestinationOutlook } from "../ports/trend.ts";
 import type { Detector, Environment, Step } from "./detector.ts";
 import { createDetectors } from "./detectors.ts";
 import type { FindingClock, FindingJson, Observation } from "./finding.ts";
@@ -18,6 +19,9 @@ const TICK_MS = 250;
 
 /** A finding is an event on the stream at most this often, but for its beginning and end. */
 const EMIT_MS = 1000;
+
+/** Ports stay in TIME_WAIT for as long after a failure (TCP_TIMEWAIT_LEN, include/net/tcp.h). */
+const YIELD_MS = 60_000;
 
 /** Where findings are told of. */
 export interface FindingSink {
@@ -78,6 +82,17 @@ export class FindingEngine {
   take(event: ObservedEvent): void {
     for (const detector of this.#detectors) {
       if (detector.types.includes(event.type)) this.#run(detector, () => detector.take(event));
+    }
+  }
+
+  /** How the ports of network namespaces stand, whenever they were counted. */
+  takePorts(outlooks: readonly DestinationOutlook[]): void {
+    const { clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const time = new Date(clock.wallMs(nowMs)).toISOString().replace("Z", "000000Z");
+    for (const detector of this.#detectors) {
+      const queries = detector.takePorts?.(outlooks, time, nowMs) ?? [];
+      for (const query of queries) this.#portQueries.enqueue(detector, query);
     }
   }
 
@@ -155,7 +170,7 @@ export class FindingEngine {
   #observe(observation: Observation): void {
     const id = `${observation.kind} ${observation.key}`;
     const known = this.#active.get(id);
-    if (known === undefined && !observation.opens) return;
+    if (known === undefined && (!observation.opens || this.#mustYield(observation))) return;
     const finding = known ?? this.#open(observation);
     if (finding === undefined) return;
     known?.add(observation);
@@ -166,6 +181,17 @@ export class FindingEngine {
     if (known !== undefined) return;
     this.#emit(finding);
     this.#options.sink.opened(finding.toJson());
+  }
+
+  #mustYield({ yieldsTo = [] }: Observation): boolean {
+    const sinceMs = this.#options.clock.nowMs() - YIELD_MS;
+    return yieldsTo.some(
+      ({ kind, key }) =>
+        this.#active.has(`${kind} ${key}`) ||
+        this.#closed.some(
+          (one) => one.kind === kind && one.key === key && (one.closedAtMs ?? 0) > sinceMs,
+        ),
+    );
   }
 
   #open(observation: Observation): OpenFinding | undefined {
@@ -196,10 +222,11 @@ export class FindingEngine {
   }
 
   /** The same evidence is never in two findings: what is replaced is not kept. */
-  #replace(by: OpenFinding, { kind, key }: NonNullable<Observation["replaces"]>): void {
+  #replace(by: OpenFinding, replaces: NonNullable<Observation["replaces"]>): void {
+    const { kind, key, isForecast } = replaces;
     const replaced = this.#active.get(`${kind} ${key}`);
     if (replaced === undefined) return;
-    by.absorb(replaced);
+    if (isForecast === undefined) by.absorb(replaced);
     this.#close(replaced, "replaced", by.id);
   }
 

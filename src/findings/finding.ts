@@ -71,5 +71,15 @@ export interface Observation {
   /** Absent: as before. */
   readonly describe?: (observed: Observed) => Diagnosis;
   /** A finding that this one shows to have been something else. */
-  readonly replaces?: { readonly kind: FindingKind; readonly key: string };
+  readonly replaces?: FindingRef & {
+    /** It said that this would come: nothing of it was an incident, and nothing is taken over. */
+    readonly isForecast?: true;
+  };
+  /** It opens nothing while such a finding is open, or was a minute ago. */
+  readonly yieldsTo?: readonly FindingRef[];
+}
+
+export interface FindingRef {
+  readonly kind: FindingKind;
+  readonly key: string;
 }

@@ -41,6 +41,7 @@ export class OpenFinding {
   /** By the engine's clock. */
   lastObservedMs = 0;
   emittedAtMs = 0;
+  closedAtMs: number | undefined;
 
   /** @throws Error if the observation does not describe a finding */
   constructor(id: string, first: Observation, locateNetns: LocateNetns) {
@@ -57,11 +58,11 @@ export class OpenFinding {
   }
 
   add(observation: Observation): void {
-    const { time, evidence, parties, tuples, consequence, levels, describe } = observation;
+    const { time, opens, evidence, parties, tuples, consequence, levels, describe } = observation;
     const names = Object.keys(this.#consequence).length;
     this.#count += observation.count;
-    // What rests on no event happened at no time; the clock may have been set since that was noted.
-    if (evidence.length > 0) this.#sawAt(time);
+    // What rests on no event and opens nothing happened at no time; the clock may have been set since that was noted.
+    if (evidence.length > 0 || opens) this.#sawAt(time);
     this.#learnName(observation.netns);
     this.#evidence.add(evidence);
     this.#tuples.add(tuples, causeOf(observation));
@@ -98,6 +99,7 @@ export class OpenFinding {
 
   close(reason: CloseReason, clock: FindingClock, replacedBy?: string): void {
     this.#state = "closed";
+    this.closedAtMs = clock.nowMs();
     this.#closed = {
       closed_at: new Date(clock.wallMs(clock.nowMs())).toISOString(),
       close_reason: reason,

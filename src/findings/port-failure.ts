@@ -3,6 +3,7 @@ import {
   type ConnectObserved,
   type Endpoint,
   isType,
+  type NetnsName,
   type ObservedEvent,
   type Owner,
   type PortBindObserved,
@@ -75,8 +76,18 @@ export function scopeKey({ event, protocol, peer, range, counted }: PortFailure)
   const own = range === undefined ? "" : ` of ${range.low}-${range.high}`;
   const place = `${findingNetnsKey(event.netns)} ${protocol}${own}`;
   if (protocol === "udp") return place;
-  if (peer !== undefined) return `${place} ${endpointText(peer)}`;
-  return counted === "failed_connects" ? `${place} *` : `${place} bind`;
+  if (peer === undefined && counted !== "failed_connects") return `${place} bind`;
+  return destinationKey(event.netns, peer, own);
+}
+
+/** TCP connections to one destination; without one, to all that have no finding of their own. */
+export function destinationKey(
+  netns: NetnsName | undefined,
+  peer: Endpoint | undefined,
+  ownRange = "",
+): string {
+  const where = peer === undefined ? "*" : endpointText(peer);
+  return `${findingNetnsKey(netns)} tcp${ownRange} ${where}`;
 }
 
 /** The same program of the same user in the same cgroup. */

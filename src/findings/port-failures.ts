@@ -9,9 +9,15 @@ import { type Detector, NOTHING, type Step } from "./detector.ts";
 import type { Observation } from "./finding.ts";
 import { endpointText, findingNetnsKey, ownerOf } from "./format.ts";
 import { describeExhaustion, FULL_RATIO, takenRatio } from "./local_port_exhaustion.ts";
-import { timeMs } from "./observed.ts";
+import { type ConnectObserved, isType, timeMs } from "./observed.ts";
 import { areLocked, describeLocked, lockedLevels, lockersOf } from "./port_locked_by_bind.ts";
-import { type PortFailure, portFailureOf, programKey, scopeKey } from "./port-failure.ts";
+import {
+  destinationKey,
+  type PortFailure,
+  portFailureOf,
+  programKey,
+  scopeKey,
+} from "./port-failure.ts";
 import { mostOf, programsOf } from "./port-text.ts";
 import { principalOf } from "./principal.ts";
 
@@ -32,6 +38,7 @@ interface Pending {
 /** What lacks the same ports. */
 interface Place {
   readonly first: PortFailure;
+  readonly lastBound: () => ConnectObserved | undefined;
   queriedAtMs: number;
   found: PortQueryResult | undefined;
   /** A query is under way of which nothing has come yet. */
@@ -42,14 +49,19 @@ interface Place {
 export function createPortFailures(): Detector {
   const places = new FairLruMap<string, Place>(MAX_PLACES);
   const destinations = new FairLruMap<string, Set<string>>(MAX_PLACES);
+  /** By namespace, the last connection that was bound first. */
+  const bound = new FairLruMap<string, ConnectObserved>(MAX_PLACES);
   return { types: ["connect", "port_bind"], take, resolve };
 
   function take(event: Parameters<Detector["take"]>[0]): Step {
+    if (isType(event, "connect") && event.technique === "bind_before_connect") {
+      bound.set(lockedKey(event.netns), event, principalOf(event));
+    }
     const failure = portFailureOf(event);
     if (failure === undefined) return NOTHING;
     const scoped = withinScope(failure);
     const key = scopeKey(scoped);
-    const place = places.get(key) ?? newPlace(scoped);
+    const place = places.get(key) ?? newPlace(scoped, () => bound.get(lockedKey(event.netns)));
     places.set(key, place, principalOf(event));
     const portQuery = queryFor(key, place, scoped);
     if (portQuery !== undefined) {
@@ -91,9 +103,9 @@ export function createPortFailures(): Detector {
   }
 }
 
-function newPlace(first: PortFailure): Place {
+function newPlace(first: PortFailure, lastBound: Place["lastBound"]): Place {
   const queriedAtMs = Number.NEGATIVE_INFINITY;
-  return { first, queriedAtMs, found: undefined, isWaiting: false, pending: [] };
+  return { first, lastBound, queriedAtMs, found: undefined, isWaiting: false, pending: [] };
 }
 
 /** Each program's failures are kept apart, for as many programs as there is room. */
@@ -133,7 +145,7 @@ function observationsOf(
 ): Observation[] {
   const { found } = place;
   if (found !== undefined && isLocked(failure, found)) {
-    return [lockedObservation(failure, found, count)];
+    return [lockedObservation(place, failure, found, count)];
   }
   // Without an IPv6 source address it fails alike.
   if (!failure.isProof && (found === undefined || takenRatio(found) < FULL_RATIO)) return [];
@@ -143,6 +155,7 @@ function observationsOf(
       key,
       opens: true,
       ...incident(failure, count),
+      ...replacesForecast(failure),
       describe: (observed) => describeExhaustion(observed, failure, place.found),
     },
   ];
@@ -153,6 +166,7 @@ function isLocked({ protocol, range }: PortFailure, found: PortQueryResult): boo
 }
 
 function lockedObservation(
+  { lastBound }: Place,
   failure: PortFailure,
   found: PortQueryResult,
   count: number,
@@ -162,14 +176,22 @@ function lockedObservation(
     key: lockedKey(failure.event.netns),
     opens: true,
     ...incident(failure, count),
+    ...replacesForecast(failure),
     levels: lockedLevels(found),
-    describe: (observed) => describeLocked(observed, found, undefined),
+    describe: (observed) => describeLocked(observed, found, lastBound()),
   };
 }
 
 /** One finding of a namespace: who locks ports does it for all of it. */
 export function lockedKey(netns: PortFailure["event"]["netns"]): string {
   return findingNetnsKey(netns);
+}
+
+/** By the event's own destination: the finding's may be left out. */
+function replacesForecast({ event }: PortFailure): Pick<Observation, "replaces"> {
+  if (!isType(event, "connect") || event.protocol !== "tcp") return {};
+  const key = destinationKey(event.netns, event.peer);
+  return { replaces: { kind: "local_ports_low", key, isForecast: true } };
 }
 
 function incident({ event, protocol, counted, peer }: PortFailure, count: number) {

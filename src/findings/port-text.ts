@@ -1,3 +1,4 @@
+import { mayTakeOverTimeWait } from "../kernel/tcp-settings.ts";
 import type { PortHolder } from "../ports/ports.schema.ts";
 import type { PortQueryResult } from "../ports/query.ts";
 import { partyText } from "./blame.ts";
@@ -107,8 +108,7 @@ export function reuseTimeWait(
       ),
     ];
   }
-  const isLoopback = peer !== undefined && (/^127\./.test(peer.address) || peer.address === "::1");
-  if (settings?.twReuse === 1 || (settings?.twReuse === 2 && isLoopback)) return [];
+  if (settings !== undefined && mayTakeOverTimeWait(settings, peer?.address ?? "")) return [];
   return [
     remedyIn(
       place,

@@ -15,6 +15,8 @@ export interface Claim {
   readonly port: number;
   /** `closed`: it is gone, but it had the port when a call failed for want of one. */
   readonly state: "open" | "time_wait" | "orphaned" | "closed";
+  /** Of TCP, as TCP_STATE_NAMES has it; undefined for what is closed. */
+  readonly tcpState?: string | undefined;
   readonly opening: Opening | undefined;
   /** Of the file that a process holds; 0: none does. */
   readonly inode: number;
@@ -87,6 +89,7 @@ function claimOf(socket: DiagRecord, { protocol, peer, openings, ports }: ClaimQ
   return {
     port,
     state: inode !== 0 ? "open" : isTimeWait(socket) ? "time_wait" : "orphaned",
+    ...(protocol === "tcp" && { tcpState: TCP_STATE_NAMES[socket.state] }),
     opening,
     inode,
     isTowards: isTowards(socket, peer),

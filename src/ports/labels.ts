@@ -1,3 +1,4 @@
+import type { PortScan } from "./sampler.ts";
 import type { PortCounts } from "./snapshot.ts";
 
 /** Stands for all namespaces without a label of their own. */
@@ -11,6 +12,15 @@ export interface LabelledNamespaces {
   readonly labelled: ReadonlyMap<string, PortCounts>;
   /** Those that are summed into OTHER. */
   readonly others: readonly PortCounts[];
+}
+
+const known = new WeakMap<PortScan, LabelledNamespaces>();
+
+/** Each metric asks, of the same scan. */
+export function labelsOf(scan: PortScan): LabelledNamespaces {
+  const labels = known.get(scan) ?? labelNamespaces(scan.snapshots);
+  known.set(scan, labels);
+  return labels;
 }
 
 /**

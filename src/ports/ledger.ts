@@ -1,14 +1,7 @@
 import ipaddr from "ipaddr.js";
-import { type BpfMap, type MapBatch, recordViews } from "libbpf-ts";
-import {
-  decodePortKey,
-  decodePortOpener,
-  type PortKey,
-  portKeyLayout,
-  portOpenerLayout,
-} from "../events/events.gen.ts";
+import { type BpfMap, recordViews } from "libbpf-ts";
+import { decodePortEntry, type PortKey, portEntryLayout } from "../events/events.gen.ts";
 import type { SocketAddress, SocketProtocol } from "../kernel/sock-diag.ts";
-import { yieldToEventLoop } from "../util/yielding.ts";
 
 /** Who opened a port. */
 export interface Opener {
@@ -78,36 +71,43 @@ export class PortLedger {
   }
 
   /** `netns`: the namespace's cookie, or its inode number where the kernel has none. */
-  async openings(netns: bigint, protocol: SocketProtocol): Promise<Openings> {
+  openings(netns: bigint, protocol: SocketProtocol): Openings {
     const openings = new Openings();
     for (const map of this.#maps()) {
-      for (const batch of map.batches()) {
-        addThoseOf(openings, batch, netns, PROTOCOLS[protocol]);
-        await yieldToEventLoop();
-      }
+      const { maxEntries } = map.info;
+      map.withMemory((values) =>
+        addThoseOf(openings, values, maxEntries, { netns, protocol: PROTOCOLS[protocol] }),
+      );
     }
     return openings;
   }
 }
 
-/** Only those of the namespace are decoded: it may have a few of 65,536. */
-function addThoseOf(openings: Openings, batch: MapBatch, netns: bigint, protocol: number): void {
-  const keys = recordViews(batch.keys.buffer, 0, batch.keys.length);
-  const values = recordViews(batch.values.buffer, 0, batch.values.length);
-  const cookies = new BigUint64Array(batch.keys.buffer);
-  const stride = portKeyLayout.size / BigUint64Array.BYTES_PER_ELEMENT;
-  for (let index = 0; index < batch.count; index++) {
-    if (cookies[index * stride] !== netns) continue;
-    const key = decodePortKey(keys, index * portKeyLayout.size);
-    if (key.protocol !== protocol) continue;
-    const value = decodePortOpener(values, index * portOpenerLayout.size);
-    const { pid, comm, uid } = value.process;
+const WORD_BITS = 32n;
+const WORDS_PER_ENTRY = portEntryLayout.size / Uint32Array.BYTES_PER_ELEMENT;
+
+/** Only those of the namespace are decoded: it may have a few of 81,920. */
+function addThoseOf(
+  openings: Openings,
+  values: ArrayBuffer,
+  count: number,
+  wanted: { readonly netns: bigint; readonly protocol: number },
+): void {
+  const views = recordViews(values, 0, values.byteLength);
+  const words = new Uint32Array(values);
+  const [low, high] = [Number(BigInt.asUintN(32, wanted.netns)), Number(wanted.netns >> WORD_BITS)];
+  for (let index = 0; index < count; index++) {
+    const at = index * WORDS_PER_ENTRY;
+    if (words[at] !== low || words[at + 1] !== high) continue;
+    const { key, opener } = decodePortEntry(views, index * portEntryLayout.size);
+    if (key.protocol !== wanted.protocol || opener.timeNs === 0n) continue;
+    const { pid, comm, uid } = opener.process;
     openings.add(key, {
       port: key.local.port,
-      atNs: value.timeNs,
-      opener: { pid, comm, uid, cgroupId: Number(value.cgroupId) },
-      isBound: value.isBound !== 0,
-      isFixed: value.isFixed !== 0,
+      atNs: opener.timeNs,
+      opener: { pid, comm, uid, cgroupId: Number(opener.cgroupId) },
+      isBound: opener.isBound !== 0,
+      isFixed: opener.isFixed !== 0,
       peerKey: key.peer.port === 0 ? undefined : endpointKey(key.peer.address, key.peer.port),
     });
   }

@@ -1,18 +1,25 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import { setCounter } from "../util/set-counter.ts";
 import { MS_PER_SECOND } from "../util/units.ts";
-import { type LabelledNamespaces, labelNamespaces, OTHER } from "./labels.ts";
-import type { PortScan, PortScans } from "./sampler.ts";
+import { labelsOf, OTHER } from "./labels.ts";
+import { registerOutlookMetrics } from "./outlook-metrics.ts";
+import type { PortScans } from "./sampler.ts";
 import type { PortCounts } from "./snapshot.ts";
+import type { PortTrends } from "./trend.ts";
 
 const PROTOCOLS = ["tcp", "udp"] as const;
 
 type Value = (snapshot: PortCounts) => number | undefined;
 
 /** Registers what port scans tell of each network namespace, and the sampler itself. */
-export function registerNamespaceMetrics(registry: Registry, sampler: PortScans): void {
+export function registerNamespaceMetrics(
+  registry: Registry,
+  sampler: PortScans,
+  trends: PortTrends,
+): void {
   registerTables(registry, sampler);
   registerPorts(registry, sampler);
+  registerOutlookMetrics(registry, sampler, trends);
   registerCounts(registry, sampler);
   registerSampler(registry, sampler);
 }
@@ -97,7 +104,7 @@ function registerCounts(registry: Registry, sampler: PortScans): void {
 function registerSampler(registry: Registry, sampler: PortScans): void {
   new Gauge({
     name: "tuplewatch_namespace_census_age_seconds",
-    help: "Since local ports and conntrack tables were counted; at most some 10 s if asked often, or up to 60 s where that costs more than 0.2 s of CPU.",
+    help: "Since local ports and conntrack tables were counted; at most some 10 s, or up to 60 s where that costs more than 0.2 s of CPU.",
     registers: [registry],
     async collect() {
       await sampler.latest();
@@ -112,15 +119,6 @@ function registerSampler(registry: Registry, sampler: PortScans): void {
       setCounter(this, {}, sampler.failures);
     },
   });
-}
-
-const labels = new WeakMap<PortScan, LabelledNamespaces>();
-
-/** Each metric asks, of the same scan. */
-function labelsOf(scan: PortScan): LabelledNamespaces {
-  const known = labels.get(scan) ?? labelNamespaces(scan.snapshots);
-  labels.set(scan, known);
-  return known;
 }
 
 /** The value of each labelled namespace, and the sum of the others. */

@@ -54,6 +54,8 @@ export interface TakenPorts {
   readonly locked: number;
   /** Of the total, those in TIME_WAIT. */
   readonly waiting: number;
+  /** TCP sockets on those that are taken towards the peer and not locked, by the name of their state. */
+  readonly states?: Readonly<Record<string, number>>;
 }
 
 export interface PortQueryResult {
@@ -87,7 +89,7 @@ export async function queryPorts(
 ): Promise<PortQueryResult | undefined> {
   const { cookie, inum } = query.netns;
   const identity = BigInt(cookie ?? inum ?? 0);
-  const openings = await ledger.openings(identity, query.protocol);
+  const openings = ledger.openings(identity, query.protocol);
   for await (const place of places(query)) {
     try {
       return await lookInside(place, query, openings);
@@ -189,9 +191,18 @@ async function resultOf(
       towards: count(({ isTowards }) => isTowards),
       locked: count(({ isLocked }) => isLocked),
       waiting: count(({ state }) => state === "time_wait"),
+      states: statesOf(claims.filter(({ isLocked }) => !isLocked)),
     },
     holders: (await holdersOf(claims)).slice(0, MAX_HOLDERS),
     sockets: claims.flatMap(({ socket }) => socket ?? []).slice(0, MAX_SOCKETS),
     lockers: (await holdersOf(claims.filter(({ isLocked }) => isLocked))).slice(0, MAX_HOLDERS),
   };
+}
+
+function statesOf(claims: readonly Claim[]): Readonly<Record<string, number>> {
+  const states: Record<string, number> = {};
+  for (const { tcpState } of claims) {
+    if (tcpState !== undefined) states[tcpState] = (states[tcpState] ?? 0) + 1;
+  }
+  return states;
 }

@@ -86,7 +86,7 @@ export async function findPortHolders(
   try {
     const claims: Claim[] = [];
     for (const one of protocol === undefined ? BOTH : [protocol]) {
-      const openings = await ledger.openings(identity, one);
+      const openings = ledger.openings(identity, one);
       const query = { protocol: one, ports: range, openings };
       const found = await retryInterrupted(() => collectClaims(diag, query));
       // A port of UDP is another one than that of TCP.

@@ -4,6 +4,7 @@ import { inNamespace, type NetworkNamespace, ownCookie } from "../kernel/namespa
 import { InterruptedDumpError } from "../kernel/netlink.ts";
 import { openSockDiag } from "../kernel/sock-diag.ts";
 import { readSocketCounts, readTcpActivity } from "../kernel/sockstat.ts";
+import { readTcpSettings, type TcpSettings } from "../kernel/tcp-settings.ts";
 import { countNothing, countTcp, countUdp, type TcpCount } from "./count.ts";
 import type { Destination, PortRangeJson, PortUse } from "./ports.schema.ts";
 import { type PortRange, readPortRange } from "./range.ts";
@@ -25,6 +26,8 @@ export interface PortCounts {
   readonly destinations: readonly Destination[];
   /** Undefined while conntrack is not loaded. */
   readonly conntrack: ConntrackTable | undefined;
+  /** Only where there is a socket in TIME_WAIT, for which they matter. */
+  readonly tcpSettings?: TcpSettings;
 }
 
 const MAX_DESTINATIONS = 20;
@@ -50,8 +53,13 @@ export async function takePortSnapshot(
   netns: NetworkNamespace,
   last?: PortSnapshot,
 ): Promise<PortSnapshot> {
-  const { diag, cookie = netns.cookie, conntrack, ...now } = inNamespace(netns, look);
-  const seen = { netns: { ...netns, cookie }, range: now.range, conntrack };
+  const { diag, cookie = netns.cookie, conntrack, tcpSettings, ...now } = inNamespace(netns, look);
+  const seen = {
+    netns: { ...netns, cookie },
+    range: now.range,
+    conntrack,
+    ...(tcpSettings !== undefined && { tcpSettings }),
+  };
   if (diag === undefined) {
     const { use } = countNothing(now);
     return { ...seen, tcp: use, udp: use, destinations: [], counted: undefined };
@@ -81,6 +89,7 @@ function look() {
     cookie: ownCookie(),
     range: readPortRange(),
     conntrack: readConntrackTable(),
+    tcpSettings: counts.timeWait > 0 ? readTcpSettings() : undefined,
     diag: isEmpty ? undefined : openSockDiag(),
   };
 }

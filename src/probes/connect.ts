@@ -1,4 +1,3 @@
-import { randomInt } from "node:crypto";
 import { constants } from "node:os";
 import type { DecodedEvent, EventBody } from "../events/body.ts";
 import { connectEventsNames, RECORDS, returnSourceNames } from "../events/events.gen.ts";
@@ -14,6 +13,7 @@ import {
   resultName,
 } from "../events/fields.ts";
 import { durationBounds, TALLIES } from "./connect_tally.ts";
+import { HASH_SECRET } from "./hash-secret.ts";
 import type { Probe } from "./probe.ts";
 import { recordType } from "./record-type.ts";
 
@@ -93,25 +93,25 @@ export const connect: Probe = {
   globals: ({ connectEvents }) => ({
     [CONNECT_EVENTS]: connectEventsMode(MODES[connectEvents]),
     config_duration_bounds_ns: durationBounds(),
-    config_hash_secret: randomInt(MAX_SECRET),
+    config_hash_secret: HASH_SECRET,
   }),
   maps: [TALLIES],
 };
 
-/** The most that randomInt() takes. */
-const MAX_SECRET = 2 ** 48 - 1;
-
 const { EADDRNOTAVAIL, EAGAIN } = constants.errno;
+/** As bpf/connect/event.h has it. */
+const SLOW_PORT_SEARCH_NS = 1_000_000;
 const BIND_BEFORE_CONNECT = enumValue(enums.technique, "bind_before_connect");
 
 /** An ordinary connect, also one that was refused, tells nothing of collisions or ports. */
 function isFindingCandidate(rows: Float64Array, row: number): boolean {
-  const { error, technique, synRetransmits, hasConflict, isSelf } = columns;
+  const { error, technique, synRetransmits, hasConflict, isSelf, portSearchNs } = columns;
   const errno = rows[row + error];
   return (
     rows[row + synRetransmits] !== 0 ||
     rows[row + hasConflict] !== 0 ||
     rows[row + isSelf] !== 0 ||
+    (rows[row + portSearchNs] ?? 0) >= SLOW_PORT_SEARCH_NS ||
     rows[row + technique] === BIND_BEFORE_CONNECT ||
     errno === EADDRNOTAVAIL ||
     errno === EAGAIN

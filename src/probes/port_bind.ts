@@ -1,4 +1,3 @@
-import { randomInt } from "node:crypto";
 import type { DecodedEvent, EventBody } from "../events/body.ts";
 import { RECORDS } from "../events/events.gen.ts";
 import {
@@ -9,7 +8,8 @@ import {
   protocolName,
   resultName,
 } from "../events/fields.ts";
-import { PORT_BIND_TALLIES } from "./port_bind_tally.ts";
+import { HASH_SECRET } from "./hash-secret.ts";
+import { AUTOBINDS, PORT_BIND_TALLIES } from "./port_bind_tally.ts";
 import type { Probe } from "./probe.ts";
 import { recordType } from "./record-type.ts";
 
@@ -28,9 +28,6 @@ const IPV6_BIND = "inet6_bind";
 /** Multipath TCP may be absent, too. */
 const MPTCP_BIND = "mptcp_bind";
 const MPTCP_LISTEN = "mptcp_listen";
-
-/** The most that randomInt() takes. */
-const MAX_SECRET = 2 ** 48 - 1;
 
 /**
  * Each call that asks for a local port without a peer is counted, and whoever gets one is noted;
@@ -109,8 +106,8 @@ export const portBind: Probe = {
     },
   ],
   recordTypes: [portBindRecord],
-  globals: () => ({ config_hash_secret: randomInt(MAX_SECRET) }),
-  maps: [PORT_BIND_TALLIES],
+  globals: () => ({ config_hash_secret: HASH_SECRET }),
+  maps: [PORT_BIND_TALLIES, AUTOBINDS],
 };
 
 function body(event: DecodedEvent<"port_bind">): EventBody<"port_bind"> {

@@ -15,6 +15,8 @@ import sys
 import threading
 
 sys.dont_write_bytecode = True
+# Some run this file from a program of their own.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from deny_connects import deny_connects  # noqa: E402
 
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h

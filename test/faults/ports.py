@@ -8,7 +8,8 @@ loopback. Prints one line of JSON once everything is there: the local ports that
 holds them. The kernel may take one port towards several peers. A step makes COUNT of
 
     tcp             connections to port 4500, each from a port of its own
-    mapped          the same from IPv6 sockets
+    more            the same, where another process listens
+    mapped          connections to port 4500 from IPv6 sockets
     tcp6            connections to [::1]:4510
     shared          ports from 20900 on, each with connections to 4500, 4501, 4502 and 4503
     listener        listeners from 20700 on, each with one connection
@@ -67,6 +68,11 @@ def bind(kind, port):
 
 def tcp(_):
     keep.extend(connect(4500))
+
+
+def more(_):
+    sock = socket.create_connection((LOOPBACK, 4500))
+    keep.append(took("tcp", sock))
 
 
 def mapped(_):

@@ -30,6 +30,7 @@ const LISTS: Readonly<Record<string, readonly number[]>> = {
   protocol: [6, 17, 132],
   sent: numbersOf(generated.sentNames),
   tcp_state: [1, 2, 3],
+  bind_technique: numbersOf(generated.bindTechniqueNames),
   technique: numbersOf(generated.techniqueNames),
   trigger: numbersOf(generated.triggerNames),
   verdict: numbersOf(generated.verdictNames),

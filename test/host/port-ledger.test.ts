@@ -4,12 +4,7 @@ import { type BpfMap, recordViews } from "libbpf-ts";
 import { pino } from "pino";
 import { defaultConfig } from "../../src/config/load.ts";
 import { Watch } from "../../src/daemon/watch/watch.ts";
-import {
-  decodePortKey,
-  decodePortOpener,
-  portKeyLayout,
-  portOpenerLayout,
-} from "../../src/events/events.gen.ts";
+import { decodePortEntry, type PortEntry, portEntryLayout } from "../../src/events/events.gen.ts";
 import { WallClock } from "../../src/kernel/clock.ts";
 import { PortLedger } from "../../src/ports/ledger.ts";
 import type { PortHolder } from "../../src/ports/ports.schema.ts";
@@ -152,7 +147,7 @@ describe("the ledger's answers", () => {
       { comm: "connecting", uid: 0, ports: 6, processes: 6, without: "closed" },
       { comm: "fixed", uid: 0, ports: 3, without: "closed" },
     ]);
-    assert.deepEqual(found?.taken, { total: 9, towards: 9, locked: 3, waiting: 0 });
+    assert.deepEqual(found?.taken, { total: 9, towards: 9, locked: 3, waiting: 0, states: {} });
     assert.equal(found?.range, undefined);
 
     const bounds = { low: 20_900, high: 0 };
@@ -188,25 +183,23 @@ describe("the ledger's answers", () => {
   });
 
   function entriesOf(map: BpfMap, netns: bigint): number {
-    let entries = 0;
-    for (const { keys, count } of map.batches()) {
-      const views = recordViews(keys.buffer, 0, keys.length);
-      for (let index = 0; index < count; index++) {
-        if (decodePortKey(views, index * portKeyLayout.size).netns === netns) entries++;
-      }
-    }
-    return entries;
+    return count(map, ({ key }) => key.netns === netns);
   }
 
   function entriesOfFlooder(map: BpfMap): number {
-    let entries = 0;
-    for (const { values, count } of map.batches()) {
-      const views = recordViews(values.buffer, 0, values.length);
-      for (let index = 0; index < count; index++) {
-        const { process } = decodePortOpener(views, index * portOpenerLayout.size);
-        if (process.uid === FLOODER) entries++;
+    return count(map, ({ opener }) => opener.process.uid === FLOODER);
+  }
+
+  /** Of places that are not empty. */
+  function count(map: BpfMap, is: (entry: PortEntry) => boolean): number {
+    return map.withMemory((values) => {
+      const views = recordViews(values, 0, values.byteLength);
+      let entries = 0;
+      for (let index = 0; index < map.maxEntries; index++) {
+        const entry = decodePortEntry(views, index * portEntryLayout.size);
+        if (entry.opener.timeNs !== 0n && is(entry)) entries++;
       }
-    }
-    return entries;
+      return entries;
+    });
   }
 });

@@ -44,7 +44,7 @@ describe("a daemon with a service manager", () => {
     await until(() => read().length > 0, "READY");
     assert.match(
       told[0] ?? "",
-      /^READY=1\nSTATUS=serving on http:\S+: 0 of 4 probes attached; 0 events, 0 active findings$/,
+      /^READY=1\nSTATUS=serving on http:\S+: 0 of 5 probes attached; 0 events, 0 active findings$/,
     );
     assert.equal(told.filter((message) => message.includes("READY=1")).length, 1);
   });

@@ -27,7 +27,21 @@ const HOSTILE = {
 const HOSTILE_CGROUP = "a;touch MARK;$(touch MARK) 'b";
 
 /** Of each kind of finding. */
-const INCIDENTS: readonly ScenarioName[] = ["A", "B1", "B3", "C1", "C2", "D", "self", "E", "full"];
+const INCIDENTS: readonly ScenarioName[] = [
+  "A",
+  "B1",
+  "B3",
+  "C1",
+  "C2",
+  "C4",
+  "C-low",
+  "D",
+  "self",
+  "stolen",
+  "tuple-waiting",
+  "E",
+  "full",
+];
 
 /** The finding that is open when all of the scenario is over. */
 async function withFinding(
@@ -142,6 +156,25 @@ describe("remedies cure", () => {
     });
     await observe(daemon.url, { ...SCENARIOS.C3, args: [line] }, async ({ played, opened }) => {
       assert.deepEqual([played.results, opened], [{ ok: 300 }, []]);
+    });
+  });
+
+  test("C-low: a wider range of local ports", async () => {
+    await withIncident("C-low", async (finding, { played, again }) => {
+      const holders = terminal.apply(finding, remedyWith(finding, /ss -tanp/));
+      assert.ok(holders.includes(`pid=${played.pid}`), holders.slice(0, 500));
+      terminal.apply(finding, remedyWith(finding, /ip_local_port_range/));
+      assert.deepEqual((await again()).results, { ok: 300 });
+      terminal.applyAll(finding);
+    });
+  });
+
+  test("C-waiting: ports in TIME_WAIT are taken over", async () => {
+    await withIncident("C-waiting", async (finding, { again }) => {
+      terminal.apply(finding, remedyWith(finding, /tcp_tw_reuse=1/));
+      // 80 are free; the others have been in TIME_WAIT for longer than a second.
+      assert.deepEqual((await again()).results, { ok: 150 });
+      terminal.applyAll(finding);
     });
   });
 

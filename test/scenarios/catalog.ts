@@ -49,6 +49,18 @@ export const SCENARIOS = {
     finding: "local_port_exhaustion",
   }),
   "C4-one": scenario("local_ports send_by_one", "the same datagrams by one socket"),
+  "C-low": scenario("local_ports low", "120 of 200 ports taken towards one destination", {
+    probe: "connect",
+    finding: "local_ports_low",
+  }),
+  "C-waiting": scenario(
+    "local_ports time_wait",
+    "the same in TIME_WAIT, of connections that are over",
+    {
+      probe: "connect",
+      finding: "local_ports_low",
+    },
+  ),
   D: scenario("udp_overshadowing shared", "two UDP sockets on one 4-tuple", {
     probe: "connect",
     finding: "udp_overshadowing",

@@ -23,3 +23,15 @@ def hold_tcp(address):
         while True:
             connections.append(listener.accept()[0])
     return serve
+
+
+def close_tcp(address):
+    """Closes each connection after the other side did, which so keeps its port in TIME_WAIT."""
+    def serve(parent):
+        listener = socket.create_server(address, backlog=1024)
+        parent.report("listening")
+        while True:
+            connection = listener.accept()[0]
+            connection.recv(1)
+            connection.close()
+    return serve

@@ -16,7 +16,9 @@ const byName: LocateNetns = (netns) => ({ ...netns, ipNetnsName: netns?.name });
 
 export interface SceneOptions {
   readonly place?: LocateNetns;
-  readonly queryPorts?: (query: PortQuery) => PortQueryResult | undefined;
+  readonly queryPorts?: (
+    query: PortQuery,
+  ) => PortQueryResult | undefined | Promise<PortQueryResult | undefined>;
   readonly table?: ReturnType<Environment["conntrackTable"]>;
 }
 

@@ -1,6 +1,6 @@
 import { RecordBatch, recordViews, type StructLayout } from "libbpf-ts";
 import type { RingRecords } from "../../src/attach/drain.ts";
-import { eventTypeNames } from "../../src/events/events.gen.ts";
+import { eventTypeNames, RECORDS } from "../../src/events/events.gen.ts";
 import { enumValue } from "../../src/events/fields.ts";
 import type { Probe, RecordType } from "../../src/probes/probe.ts";
 
@@ -51,4 +51,9 @@ function put(view: DataView, layout: StructLayout, path: readonly string[], valu
 
 function align(length: number): number {
   return (length + 7) & ~7;
+}
+
+/** Records of connects, and their headers, that a ring has room for. */
+export function connectsInRing(ringBytes: number): number {
+  return Math.floor(ringBytes / (RECORDS.connect.layout.size + HEADER_BYTES));
 }

@@ -64,7 +64,7 @@ describe("the systemd service", () => {
     assert.match(told, /^tuplewatch runs/m);
     assert.equal(systemctl("is-active", "tuplewatch.service"), "active");
     assert.equal(systemctl("is-enabled", "tuplewatch.service"), "enabled");
-    assert.match(property("StatusText"), /^serving on http:\/\/127\.0\.0\.1:5961: \d of 4 probes/);
+    assert.match(property("StatusText"), /^serving on http:\/\/127\.0\.0\.1:5961: \d of 5 probes/);
     const { privileges } = await fetchStatus();
     assert.deepEqual(privileges.capabilities, [
       "CAP_DAC_READ_SEARCH",

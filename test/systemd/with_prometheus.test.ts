@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FINDING_KINDS } from "../../src/events/finding-kinds.ts";
 import { SCENARIOS, type ScenarioName } from "../scenarios/catalog.ts";
 import { play } from "../scenarios/play.ts";
 import { type DaemonProcess, startDaemonProcess, stopDaemon } from "../support/commands.ts";
@@ -117,9 +118,11 @@ describe("Prometheus, beside incidents", () => {
 
   test("the overview tells since when, and where", () => {
     const [active = [], opened = [], since = []] = values("overview.json: Kinds of findings");
-    assert.equal(active.length, 8);
-    assert.equal(opened.length, 8);
-    assert.equal(since.length, Object.keys(EXPECTED).length);
+    assert.equal(active.length, FINDING_KINDS.length);
+    assert.equal(opened.length, FINDING_KINDS.length);
+    // Ports that ran low may have been told, too, before there were none.
+    const extra = since.length - Object.keys(EXPECTED).length;
+    assert.ok(extra === 0 || extra === 1, `${since.length}`);
     for (const ms of since) assert.ok(startedMs <= ms && ms <= Date.now(), `${ms}`);
     for (const column of values("overview.json: Instances")) assert.equal(column.length, 1);
   });
@@ -130,6 +133,6 @@ describe("Prometheus, beside incidents", () => {
     const tableUse = values("signals.json: Conntrack table in use")[0] ?? [];
     assert.ok(tableUse.length > 0 && tableUse.every((use) => use < 0.8));
     assert.ok(Math.max(...values("signals.json: Attached backends").flat()) === 1);
-    assert.equal(values("signals.json: Active findings by kind")[0]?.length, 8);
+    assert.equal(values("signals.json: Active findings by kind")[0]?.length, FINDING_KINDS.length);
   });
 });

@@ -215,7 +215,7 @@ describe("the page on dependencies", () => {
 });
 
 describe("a kind of finding", () => {
-  const tests = ["nat", "ports", "self-connect", "sockets"].map((name) =>
+  const tests = ["nat", "ports", "ports-low", "self-connect", "sockets"].map((name) =>
     read(`test/unit/finding-${name}.test.ts`),
   );
   for (const kind of FINDING_KINDS) {

@@ -21,6 +21,41 @@ export const portsAndTables: Row = {
       queries: [{ expr: PORT_USE, legend: "{{instance}} {{netns}} {{protocol}}" }],
     }),
     graph({
+      title: "Local ports of one destination",
+      description:
+        "Part of the usable ports that is taken towards the destination with most, without those in " +
+        "TIME_WAIT that a new connection may take over. At 100 % connects to it fail.",
+      unit: UNIT.ratio,
+      runbook: "TuplewatchLocalPortsLow",
+      perRow: 3,
+      levels: { warning: 0.5, critical: 0.9 },
+      max: 1,
+      queries: [
+        {
+          expr: series("tuplewatch_local_ports_destination_ratio", 'protocol="tcp",rank="1"'),
+          legend: "{{instance}} {{netns}}",
+        },
+        // An empty panel would look broken on a host without such a connection.
+        { expr: "vector(0)", legend: "none" },
+      ],
+    }),
+    graph({
+      title: "Local ports: time to the end",
+      description:
+        "When at the present rate the first destination of a network namespace has no port left. No " +
+        "line while that is not within 10 minutes.",
+      unit: UNIT.seconds,
+      runbook: "TuplewatchLocalPortsLow",
+      perRow: 3,
+      queries: [
+        {
+          expr: series("tuplewatch_local_ports_exhausted_in_seconds"),
+          legend: "{{instance}} {{netns}}",
+        },
+        { expr: "vector(600)", legend: "not within" },
+      ],
+    }),
+    graph({
       title: "Conntrack table in use",
       description:
         "Of nf_conntrack_max. No line while conntrack is not loaded. At 100 % the packets of new " +

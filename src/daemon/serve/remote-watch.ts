@@ -2,6 +2,7 @@ import { release } from "node:os";
 import type { RingBuffer } from "libbpf-ts";
 import { type DrainCounts, ProbeDrain } from "../../attach/drain.ts";
 import type { StateAnswer } from "../../channel/answers.ts";
+import { PortWatch } from "../../findings/port-watch.ts";
 import type {
   KernelStatus,
   Privileges,
@@ -22,6 +23,7 @@ import { type CgroupName, Cgroups } from "../../names/cgroups.ts";
 import { NetnsNames } from "../../names/netns.ts";
 import { registerNamespaceMetrics } from "../../ports/metrics.ts";
 import { namespaceStatus } from "../../ports/status.ts";
+import { PortTrends } from "../../ports/trend.ts";
 import type { Probe } from "../../probes/probe.ts";
 import type { DaemonContext, KernelStage } from "../daemon.ts";
 import { registerLogMetrics } from "../log/metrics.ts";
@@ -58,6 +60,8 @@ export class RemoteWatch implements KernelStage {
   readonly #context: DaemonContext;
   readonly #parts: RemoteParts;
   readonly #scans: RemoteScans;
+  readonly #portTrends = new PortTrends();
+  readonly #portWatch: PortWatch;
   readonly #cgroupNames: CgroupNames | undefined;
   #cgroups: Cgroups | undefined;
   readonly #drains: (ProbeDrain | undefined)[] = [];
@@ -76,6 +80,12 @@ export class RemoteWatch implements KernelStage {
     this.#context = context;
     this.#parts = parts;
     this.#scans = new RemoteScans(parts.channel);
+    this.#portWatch = new PortWatch({
+      scans: this.#scans,
+      trends: this.#portTrends,
+      take: (outlooks) => context.findings.takePorts(outlooks),
+      onError: (error) => this.#warn.tell(error, "look at the local ports"),
+    });
     this.#cgroupNames = parts.cgroupPaths && new CgroupNames(parts.cgroupPaths);
     this.#warn = new WarnOnce(context.logger);
     this.#state = new RemoteState(parts.channel, (error) =>
@@ -108,6 +118,7 @@ export class RemoteWatch implements KernelStage {
     for (const [index, { probe, ring }] of probes.entries()) {
       this.#drains.push(ring && this.#drain(index, probe, ring));
     }
+    this.#portWatch.start();
     this.#check = setInterval(() => this.#look(), CHECK_MS);
     this.#look();
   }
@@ -175,6 +186,7 @@ export class RemoteWatch implements KernelStage {
   /** Reads what is left in the rings. */
   async stop(): Promise<void> {
     clearInterval(this.#check);
+    this.#portWatch.stop();
     this.#isPaused = false;
     for (const drain of this.#drains) {
       drain?.stop();
@@ -188,7 +200,7 @@ export class RemoteWatch implements KernelStage {
     const { registry, config } = this.#context;
     const warn = (error: unknown) => this.#warn.tell(error, "kernel counters");
     registerKernelMetrics(registry, async () => (await this.#state.askKernel()).conntrack, warn);
-    registerNamespaceMetrics(registry, this.#scans);
+    registerNamespaceMetrics(registry, this.#scans, this.#portTrends);
     registerProbeMetrics(registry, () => this.#states());
     const programs = async () => (await this.#state.askKernel()).programs;
     registerMissedRuns(registry, programs);

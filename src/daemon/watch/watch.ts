@@ -13,6 +13,7 @@ import { CONNECT_EVENTS, connect, connectEventsMode } from "../../probes/connect
 import { type ConnectTally, readConnectTallies, TALLIES } from "../../probes/connect_tally.ts";
 import { portBind } from "../../probes/port_bind.ts";
 import {
+  AUTOBINDS,
   PORT_BIND_TALLIES,
   type PortBindTally,
   readPortBindTallies,
@@ -123,8 +124,9 @@ export class Watch {
 
   /** All calls for a port that were counted. */
   portBindTallies(): PortBindTally[] {
-    const map = this.#runOf(portBind)?.map(PORT_BIND_TALLIES.name);
-    return map === undefined ? [] : readPortBindTallies(map);
+    const run = this.#runOf(portBind);
+    const map = run?.map(PORT_BIND_TALLIES.name);
+    return map === undefined ? [] : readPortBindTallies(map, run?.map(AUTOBINDS.name));
   }
 
   /** Whether connects that went as they should are events; settings may have decided that. */

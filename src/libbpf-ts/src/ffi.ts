@@ -129,7 +129,6 @@ const LIBBPF = {
   bpf_map_lookup_elem_flags: [int, int, memory, memory, u64],
   bpf_map_update_elem: [int, int, memory, memory, u64],
   bpf_map_get_next_key: [int, int, memory, memory],
-  bpf_map_lookup_batch: [int, int, memory, memory, memory, memory, inOutU32, memory],
 
   bpf_obj_pin: [int, int, text],
   bpf_obj_get_info_by_fd: [int, int, memory, inOutU32],

@@ -26,7 +26,7 @@ export { type GenerateOptions, generateLayouts } from "./gen/gen.ts";
 export type { GlobalValue } from "./globals.ts";
 export type { LinkInfo, MapInfo, ProgramInfo } from "./info.ts";
 export { Link } from "./link.ts";
-export { BpfMap, type MapBatch, type MapKey, type MapSpec, possibleCpus } from "./map.ts";
+export { BpfMap, type MapKey, type MapSpec, possibleCpus } from "./map.ts";
 export { pageBytes, returnFreedMemory } from "./memory.ts";
 export { LoadedObject, type LoadOptions, OpenObject, type OpenOptions } from "./object.ts";
 export { OpenMap } from "./open-map.ts";

@@ -3,11 +3,9 @@ import { MapType, UpdateFlag } from "./constants.ts";
 import { BpfError, checkErrno, checkResult } from "./errors.ts";
 import { lastErrno, libbpf, libc } from "./ffi.ts";
 import { type MapInfo, readMapInfo } from "./info.ts";
+import { Mapping, pageBytes } from "./memory.ts";
 
 const { ENOENT } = constants.errno;
-
-/** Entries asked for at once: a bucket of a hash that has more of them would not fit. */
-const BATCH = 2048;
 
 /** include/uapi/linux/fcntl.h */
 const F_DUPFD_CLOEXEC = 1030;
@@ -30,16 +28,6 @@ export interface MapSpec {
   readonly keySize?: number;
   readonly valueSize?: number;
   readonly maxEntries: number;
-}
-
-/** Of a hash it is the number of a bucket. */
-const BATCH_TOKEN_BYTES = 4;
-
-/** `count` keys, one behind the other, and their values. */
-export interface MapBatch {
-  readonly keys: Uint8Array<ArrayBuffer>;
-  readonly values: Uint8Array<ArrayBuffer>;
-  readonly count: number;
 }
 
 let cpus: number | undefined;
@@ -165,22 +153,20 @@ export class BpfMap {
   }
 
   /**
-   * Keys and values of a hash, many at a time: some 0.15 microseconds for each, a tenth of what a walk
-   * takes. What changes meanwhile may be missed or come twice. Needs 5.6.
+   * The values of an array (BPF_F_MMAPABLE), one behind the other, as memory of the kernel's while
+   * `act` runs. Beside the price of a call for each, calls would keep kprobes from running: those on a
+   * CPU where one that reads a map is preempted are skipped (bpf_disable_instrumentation(), 5.10 to 7.2).
+   * @throws BpfError
    */
-  *batches(): Generator<MapBatch> {
-    const { keySize } = this.info;
-    let from: Uint8Array | null = null;
-    for (let result = 0; result !== -ENOENT; ) {
-      const keys = new Uint8Array(BATCH * keySize);
-      const values = new Uint8Array(BATCH * this.valueBytes);
-      const next = new Uint8Array(BATCH_TOKEN_BYTES);
-      const count: [number] = [BATCH];
-      const { bpf_map_lookup_batch } = libbpf();
-      result = bpf_map_lookup_batch(this.fd, from, next, keys, values, count, null);
-      if (result !== -ENOENT) checkResult(result, { operation: "read map", object: this.name });
-      yield { keys, values, count: count[0] };
-      from = next;
+  withMemory<T>(act: (values: ArrayBuffer) => T): T {
+    const { valueSize, maxEntries } = this.info;
+    const stride = Math.ceil(valueSize / 8) * 8;
+    const pages = Math.ceil((stride * maxEntries) / pageBytes());
+    const mapping = Mapping.create(this.fd, 0, pages * pageBytes(), false);
+    try {
+      return act(mapping.buffer);
+    } finally {
+      mapping.close();
     }
   }
 

@@ -97,19 +97,18 @@ test("a descriptor of a map can be taken over", () => {
   map.close();
   assert.throws(() => map.lookup(3), { code: "EBADF" });
 });
-test("a hash is read in batches, all of it", () => {
-  const map = loaded.map("lru");
-  for (let i = 0n; i < 900n; i++) map.update(u64(i), u32(Number(i) + 7));
-  const found = new Map<bigint, number>();
-  for (const { keys, values, count } of map.batches()) {
-    for (let at = 0; at < count; at++) {
-      const key = asU64(keys.subarray(at * 8, at * 8 + 8)) ?? -1n;
-      found.set(key, asU32(values.subarray(at * 4, at * 4 + 4)) ?? -1);
-    }
-  }
-  const walked = new Map(
-    map.keys().map((key) => [asU64(key) ?? -1n, asU32(map.lookup(key)) ?? -1]),
+
+test("an array's values are read in place", () => {
+  const map = loaded.map("mapped");
+  for (let i = 0; i < 600; i++) map.update(i, u64(BigInt(7 * i)));
+  const [length, values] = map.withMemory((memory) => [
+    memory.byteLength,
+    [...new BigUint64Array(memory, 0, 600)],
+  ]);
+  assert.equal(length, 8192);
+  assert.deepEqual(
+    values,
+    Array.from({ length: 600 }, (_, i) => BigInt(7 * i)),
   );
-  assert.ok(found.size > 500, `${found.size}`);
-  assert.deepEqual([...found].sort(), [...walked].sort());
+  assert.throws(() => loaded.map("array").withMemory(() => {}), { code: "EINVAL" });
 });

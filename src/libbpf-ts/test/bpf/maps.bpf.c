@@ -18,6 +18,15 @@ struct point {
 
 MAP(hash, BPF_MAP_TYPE_HASH, __u32, __u64, 10000);
 MAP(array, BPF_MAP_TYPE_ARRAY, __u32, struct point, 64);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 600);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} mapped SEC(".maps");
+
 MAP(lru, BPF_MAP_TYPE_LRU_HASH, __u64, __u32, 1024);
 MAP(cpu_hash, BPF_MAP_TYPE_PERCPU_HASH, __u32, __u32, 16);
 MAP(cpu_array, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, 4);
