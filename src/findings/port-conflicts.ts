@@ -14,14 +14,15 @@ import {
   type PortBindObserved,
   timeMs,
 } from "./observed.ts";
+import { PendingFailures } from "./pending-failures.ts";
 import { describeHeldPort, isHeldByChance } from "./port_held_by_connection.ts";
 import { programKey } from "./port-failure.ts";
 import { mostOf, programsOf } from "./port-text.ts";
 import { principalOf } from "./principal.ts";
 import { describeTakenTuple, isTaken } from "./source_tuple_taken.ts";
+import { choseOwnPort } from "./technique.ts";
 
 const MAX_PLACES = 256;
-const MAX_PENDING = 64;
 const QUERY_INTERVAL_MS = 10_000;
 
 type Failure =
@@ -32,10 +33,8 @@ interface Place {
   queriedAtMs: number;
   isWaiting: boolean;
   found: PortQueryResult | undefined;
-  readonly pending: { readonly failure: Failure; count: number }[];
+  readonly pending: PendingFailures<Failure>;
 }
-
-const PROGRAM_CHOSE: readonly string[] = ["bound_port", "reuseaddr"];
 
 export function createPortConflicts(): Detector {
   const places = new FairLruMap<string, Place>(MAX_PLACES);
@@ -52,7 +51,7 @@ export function createPortConflicts(): Detector {
       place.queriedAtMs = timeMs(event);
       place.isWaiting = true;
     }
-    if (place.isWaiting) addPending(place, failure);
+    if (place.isWaiting) place.pending.add(failure);
     return {
       observations: place.isWaiting ? [] : observationsOf(key, place.found, failure, 1),
       ...(portQuery !== undefined && { portQuery }),
@@ -65,20 +64,21 @@ export function createPortConflicts(): Detector {
     place.found = found;
     place.isWaiting = false;
     return place.pending
-      .splice(0)
+      .takeAll()
       .flatMap(({ failure, count }) => observationsOf(query.key, found, failure, count));
   }
 }
 
 function newPlace(): Place {
   const queriedAtMs = Number.NEGATIVE_INFINITY;
-  return { queriedAtMs, isWaiting: false, found: undefined, pending: [] };
+  const pending = new PendingFailures<Failure>(({ event }) => programKey(event));
+  return { queriedAtMs, isWaiting: false, found: undefined, pending };
 }
 
 function failureOf(event: ObservedEvent): Failure | undefined {
   if (isType(event, "connect")) {
-    const { protocol, result, technique, local } = event;
-    const isOwn = PROGRAM_CHOSE.includes(technique) && local?.port !== undefined;
+    const { protocol, result, local } = event;
+    const isOwn = choseOwnPort(event) && local?.port !== undefined;
     const isIt = protocol === "tcp" && result === "EADDRNOTAVAIL" && isOwn;
     return isIt ? { kind: "source_tuple_taken", event } : undefined;
   }
@@ -107,14 +107,6 @@ function queryFor(key: string, place: Place, { event, kind }: Failure): PortQuer
     port,
     ...(kind === "source_tuple_taken" && { peer: event.peer }),
   };
-}
-
-/** Each program's failures are kept apart, for as many programs as there is room. */
-function addPending({ pending }: Place, failure: Failure): void {
-  const program = programKey(failure.event);
-  const known = pending.find((one) => programKey(one.failure.event) === program);
-  if (known !== undefined) known.count++;
-  else if (pending.length < MAX_PENDING) pending.push({ failure, count: 1 });
 }
 
 function observationsOf(

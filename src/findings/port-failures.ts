@@ -10,6 +10,7 @@ import type { Observation } from "./finding.ts";
 import { endpointText, findingNetnsKey, ownerOf } from "./format.ts";
 import { describeExhaustion, FULL_RATIO, takenRatio } from "./local_port_exhaustion.ts";
 import { type ConnectObserved, isType, timeMs } from "./observed.ts";
+import { PendingFailures } from "./pending-failures.ts";
 import { areLocked, describeLocked, lockedLevels, lockersOf } from "./port_locked_by_bind.ts";
 import {
   destinationKey,
@@ -24,16 +25,9 @@ import { principalOf } from "./principal.ts";
 /** Destinations of one user in a namespace that are findings of their own; others share one. */
 const MAX_DESTINATIONS = 4;
 const MAX_PLACES = 256;
-const MAX_PENDING = 64;
 
 /** As long as failures go on, who holds the ports is asked this often. */
 const SCAN_MIN_INTERVAL_MS = 10_000;
-
-/** Failures of one program that wait for a count of ports. */
-interface Pending {
-  readonly failure: PortFailure;
-  count: number;
-}
 
 /** What lacks the same ports. */
 interface Place {
@@ -43,7 +37,7 @@ interface Place {
   found: PortQueryResult | undefined;
   /** A query is under way of which nothing has come yet. */
   isWaiting: boolean;
-  readonly pending: Pending[];
+  readonly pending: PendingFailures<PortFailure>;
 }
 
 export function createPortFailures(): Detector {
@@ -69,7 +63,7 @@ export function createPortFailures(): Detector {
       place.isWaiting = place.found === undefined;
     }
     if (place.isWaiting) {
-      addPending(place.pending, scoped);
+      place.pending.add(scoped);
       return portQuery === undefined ? NOTHING : { portQuery };
     }
     return {
@@ -84,7 +78,7 @@ export function createPortFailures(): Detector {
     place.found = found ?? place.found;
     place.isWaiting = false;
     const failures = place.pending
-      .splice(0)
+      .takeAll()
       .flatMap(({ failure, count }) => observationsOf(query.key, place, failure, count));
     return [...failures, ...holdersNow(query.key, place)];
   }
@@ -105,18 +99,10 @@ export function createPortFailures(): Detector {
 
 function newPlace(first: PortFailure, lastBound: Place["lastBound"]): Place {
   const queriedAtMs = Number.NEGATIVE_INFINITY;
-  return { first, lastBound, queriedAtMs, found: undefined, isWaiting: false, pending: [] };
-}
-
-/** Each program's failures are kept apart, for as many programs as there is room. */
-function addPending(pending: Pending[], failure: PortFailure): void {
-  const isSame = (one: Pending) =>
-    one.failure.counted === failure.counted &&
-    programKey(one.failure.event) === programKey(failure.event);
-  const full = pending.length >= MAX_PENDING;
-  const known = full ? (pending.findLast(isSame) ?? pending.at(-1)) : undefined;
-  if (known === undefined) pending.push({ failure, count: 1 });
-  else known.count++;
+  const pending = new PendingFailures<PortFailure>(
+    ({ counted, event }) => `${counted} ${programKey(event)}`,
+  );
+  return { first, lastBound, queriedAtMs, found: undefined, isWaiting: false, pending };
 }
 
 function queryFor(key: string, place: Place, failure: PortFailure): PortQuery | undefined {

@@ -18,6 +18,7 @@ import { type ConnectObserved, type Endpoint, isType, timeMs } from "./observed.
 import { reservePorts } from "./port-text.ts";
 import { principalOf } from "./principal.ts";
 import { advice, remedyIn } from "./remedy.ts";
+import { choseOwnPort } from "./technique.ts";
 
 const KIND = "self_connect";
 const MAX_NETNS = 64;
@@ -27,9 +28,6 @@ const MAX_PORTS = 16;
 
 /** As long as it happens again, the range is read this often. */
 const QUERY_INTERVAL_MS = 10_000;
-
-/** In which the program chose the port. */
-const PROGRAM_CHOSE: readonly string[] = ["bound_port", "reuseaddr"];
 
 const RFC_9293: Reference = {
   title: "RFC 9293, section 3.5: simultaneous open",
@@ -59,7 +57,7 @@ export function createSelfConnect(): Detector {
     places.set(netns, place, principalOf(event));
     place.last = event;
     place.lastKey = key;
-    if (isKernelsChoice(event) && place.ports.size < MAX_PORTS) place.ports.add(event.peer.port);
+    if (!choseOwnPort(event) && place.ports.size < MAX_PORTS) place.ports.add(event.peer.port);
     const portQuery = queryFor(netns, place, event);
     return {
       observations: [observation(key, place, event)],
@@ -93,15 +91,11 @@ function isSame(local: Partial<Endpoint> | undefined, peer: Endpoint): boolean {
   return local?.port === peer.port && local.address === peer.address;
 }
 
-function isKernelsChoice({ technique }: ConnectObserved): boolean {
-  return !PROGRAM_CHOSE.includes(technique);
-}
-
 /** For the range and the reserved ports; who holds ports is of no interest. */
 function queryFor(key: string, place: Place, event: ConnectObserved): PortQuery | undefined {
   const nowMs = timeMs(event);
   const { netns, process } = event;
-  if (!isKernelsChoice(event) || netns === undefined) return undefined;
+  if (choseOwnPort(event) || netns === undefined) return undefined;
   if (nowMs - place.queriedAtMs < QUERY_INTERVAL_MS) return undefined;
   place.queriedAtMs = nowMs;
   const principal = principalOf(event);
@@ -138,10 +132,10 @@ function describe(observed: Observed, event: ConnectObserved, place: Place): Dia
   const self = endpointText(event.peer);
   const range = place.found?.range;
   const ports = range === undefined ? "" : `, ${range.low}-${range.high},`;
-  const why = isKernelsChoice(event)
-    ? `The port is of the local ports${ports} that the kernel chooses from (ip_local_port_range), ` +
-      "and it chose the very port that the process connects to."
-    : "The process had bound its socket to the port that it connects to.";
+  const why = choseOwnPort(event)
+    ? "The process had bound its socket to the port that it connects to."
+    : `The port is of the local ports${ports} that the kernel chooses from (ip_local_port_range), ` +
+      "and it chose the very port that the process connects to.";
   return {
     severity: "warning",
     summary:
@@ -169,7 +163,7 @@ function remedies(observed: Observed, event: ConnectObserved, place: Place): Rem
     "In a client that retries: close a connection whose getsockname() and getpeername() are the " +
       "same, and wait longer between attempts.",
   );
-  if (isKernelsChoice(event)) return [see, reserve(observed, place), retry];
+  if (!choseOwnPort(event)) return [see, reserve(observed, place), retry];
   return [
     see,
     advice(`Do not bind() to port ${port} before connecting to it: let the kernel choose a port.`),

@@ -15,11 +15,9 @@ import type { Diagnosis, Observation, Observed, Remedy } from "./finding.ts";
 import { endpointText, netnsKey, ownerOf, plural } from "./format.ts";
 import { type ConnectObserved, isType } from "./observed.ts";
 import { advice, remedyIn } from "./remedy.ts";
+import { choseOwnPort } from "./technique.ts";
 
 type Conflict = NonNullable<ConnectObserved["conflict"]>;
-
-/** In which the kernel chose the port of the newer socket. */
-const KERNEL_CHOSE: readonly string[] = ["plain", "bind_before_connect", "bind_address_no_port"];
 
 export function createUdpOvershadowing(): Detector {
   return {
@@ -65,7 +63,7 @@ function overshadowing(event: ConnectObserved, conflict: Conflict): Observation 
 
 /** How the two came together: by the kernel's choice, or by that of one or of two processes. */
 function wayOf(event: ConnectObserved, { process }: Conflict): "shared" | "own" | "other" {
-  if (KERNEL_CHOSE.includes(event.technique)) return "shared";
+  if (!choseOwnPort(event)) return "shared";
   return process !== undefined && process.pid === event.process?.pid ? "own" : "other";
 }
 
