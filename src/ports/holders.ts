@@ -9,27 +9,45 @@ import type { PortHolder } from "./ports.schema.ts";
 const ROOT_CGROUP = 1;
 
 type Without = NonNullable<PortHolder["without"]>;
+type NewHolder = Omit<PortHolder, "ports" | "processes">;
 
 /** Ports of one program in one state. */
 interface Group {
-  readonly holder: Omit<PortHolder, "ports" | "processes">;
+  readonly holder: NewHolder;
   readonly pids: Set<number>;
   readonly ports: Set<number>;
+}
+
+/** A process that holds sockets of which the ledger does not know who opened them. */
+export interface SocketOwner {
+  readonly holder: NewHolder;
+  readonly inodes: ReadonlySet<number>;
+}
+
+/** Once for all claims in question: it reads the descriptors of all processes. */
+export async function findSocketOwners(claims: readonly Claim[]): Promise<readonly SocketOwner[]> {
+  const inodes = claims.filter(needsOwner).map(({ inode }) => inode);
+  return (await findHolders(new Set(inodes))).map(({ pid, comm, inodes }) => {
+    const path = readProcessPath(pid);
+    const cgroup = path === undefined ? {} : { cgroup: { path, ...workloadOf(path) } };
+    return { holder: { process: { pid, comm }, ...cgroup }, inodes };
+  });
 }
 
 /**
  * Who holds the ports that are claimed, most ports first: those who opened them, as far as the ledger
  * knows; of other sockets the processes that have them now.
  */
-export async function holdersOf(claims: readonly Claim[]): Promise<PortHolder[]> {
+export function holdersOf(
+  claims: readonly Claim[],
+  owners: readonly SocketOwner[],
+): readonly PortHolder[] {
   const groups = new Map<string, Group>();
-  const unknown: Claim[] = [];
   for (const claim of claims) {
     if (claim.opening !== undefined) add(groups, openedBy(claim.opening.opener, claim), claim.port);
     else if (claim.inode === 0) add(groups, { without: claim.state as Without }, claim.port);
-    else unknown.push(claim);
   }
-  await addProcesses(groups, unknown);
+  addOwners(groups, claims.filter(needsOwner), owners);
   return [...groups.values()]
     .map(({ holder, pids, ports }) => ({
       ...holder,
@@ -39,7 +57,9 @@ export async function holdersOf(claims: readonly Claim[]): Promise<PortHolder[]>
     .sort((one, other) => other.ports - one.ports);
 }
 
-type NewHolder = Group["holder"];
+function needsOwner({ opening, inode }: Claim): boolean {
+  return opening === undefined && inode !== 0;
+}
 
 function openedBy({ pid, comm, uid, cgroupId }: Opener, { state }: Claim): NewHolder {
   return {
@@ -59,17 +79,18 @@ function add(groups: Map<string, Group>, holder: NewHolder, port: number): void 
   group.ports.add(port);
 }
 
-async function addProcesses(groups: Map<string, Group>, claims: readonly Claim[]): Promise<void> {
+function addOwners(
+  groups: Map<string, Group>,
+  claims: readonly Claim[],
+  owners: readonly SocketOwner[],
+): void {
   const ports = new Map<number, Set<number>>();
   for (const { inode, port } of claims) ports.set(inode, (ports.get(inode) ?? new Set()).add(port));
   const left = new Set(ports.keys());
-  for (const { pid, comm, inodes } of await findHolders(new Set(ports.keys()))) {
-    const path = readProcessPath(pid);
-    const cgroup = path === undefined ? {} : { cgroup: { path, ...workloadOf(path) } };
+  for (const { holder, inodes } of owners) {
     for (const inode of inodes) {
       left.delete(inode);
-      for (const port of ports.get(inode) ?? [])
-        add(groups, { process: { pid, comm }, ...cgroup }, port);
+      for (const port of ports.get(inode) ?? []) add(groups, holder, port);
     }
   }
   for (const inode of left) {

@@ -16,7 +16,7 @@ import {
   isInTheWay,
   type PortSet,
 } from "./claims.ts";
-import { holdersOf } from "./holders.ts";
+import { findSocketOwners, holdersOf } from "./holders.ts";
 import type { Openings, PortLedger } from "./ledger.ts";
 import type { PortHolder, PortRangeJson } from "./ports.schema.ts";
 import { readPortRange } from "./range.ts";
@@ -183,6 +183,8 @@ async function resultOf(
 ): Promise<Pick<PortQueryResult, "taken" | "holders" | "lockers" | "sockets">> {
   const isTuple = port !== undefined && peer !== undefined;
   const claims = all.filter(isTuple ? ({ isTowards }) => isTowards : isInTheWay);
+  const owners = await findSocketOwners(claims);
+  const holders = (of: readonly Claim[]) => holdersOf(of, owners).slice(0, MAX_HOLDERS);
   const count = (is: (claim: Claim) => boolean) =>
     new Set(claims.filter(is).map(({ port }) => port)).size;
   return {
@@ -193,9 +195,9 @@ async function resultOf(
       waiting: count(({ state }) => state === "time_wait"),
       states: statesOf(claims.filter(({ isLocked }) => !isLocked)),
     },
-    holders: (await holdersOf(claims)).slice(0, MAX_HOLDERS),
+    holders: holders(claims),
     sockets: claims.flatMap(({ socket }) => socket ?? []).slice(0, MAX_SOCKETS),
-    lockers: (await holdersOf(claims.filter(({ isLocked }) => isLocked))).slice(0, MAX_HOLDERS),
+    lockers: holders(claims.filter(({ isLocked }) => isLocked)),
   };
 }
 

@@ -10,7 +10,7 @@ import { openSockDiag } from "../kernel/sock-diag.ts";
 import { reasonOf } from "../util/errno.ts";
 import { yieldToEventLoop } from "../util/yielding.ts";
 import { type Claim, collectClaims } from "./claims.ts";
-import { holdersOf } from "./holders.ts";
+import { findSocketOwners, holdersOf } from "./holders.ts";
 import type { PortLedger } from "./ledger.ts";
 import type { PortHolder } from "./ports.schema.ts";
 import type { NamespacePorts, PortReport, UnreadableNamespace } from "./report.schema.ts";
@@ -80,7 +80,7 @@ export async function findPortHolders(
   { netns, range }: Pick<PortSnapshot, "netns" | "range">,
   { protocol }: Pick<PortReportQuery, "protocol">,
   ledger: PortLedger,
-): Promise<PortHolder[]> {
+): Promise<readonly PortHolder[]> {
   const identity = netns.cookie ?? BigInt(netns.inum);
   const diag = inNamespace(netns, openSockDiag);
   try {
@@ -92,7 +92,7 @@ export async function findPortHolders(
       // A port of UDP is another one than that of TCP.
       claims.push(...(one === "tcp" ? found : found.map(apart)));
     }
-    return await holdersOf(claims);
+    return holdersOf(claims, await findSocketOwners(claims));
   } finally {
     closeFd(diag);
   }
