@@ -119,8 +119,8 @@ static __always_inline void fill(struct connect_event *event, const struct attem
 /* Loopback and data centres take less than a millisecond, a round of the earth 400. */
 #define SLOW_NS 500000000ULL
 
-/* A free port is found within microseconds; this is a walk over thousands of ports in use. */
-#define SLOW_PORT_SEARCH_NS 1000000ULL
+/* Of which the findings want to know; unless told none is. */
+const volatile __u64 config_slow_port_search_ns = ~0ULL;
 
 /* What a finding or a person may want to know of one connect more than that it was. */
 static __always_inline bool is_notable(const struct attempt *attempt,
@@ -128,7 +128,7 @@ static __always_inline bool is_notable(const struct attempt *attempt,
 {
 	return kind->error || syn_retransmits || attempt->has_conflict ||
 	       kind->technique == TECHNIQUE_BIND_BEFORE_CONNECT || duration_ns >= SLOW_NS ||
-	       attempt->port_search_ns >= SLOW_PORT_SEARCH_NS;
+	       attempt->port_search_ns >= config_slow_port_search_ns;
 }
 
 /* Whether both ends are the same: a simultaneous open with itself (RFC 9293, section 3.5). */

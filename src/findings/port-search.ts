@@ -1,7 +1,7 @@
+import { SLOW_PORT_SEARCH_NS } from "../events/slow-port-search.ts";
 import { type ConnectObserved, timeMs } from "./observed.ts";
 
-/** A search that long has looked at thousands of ports, or was interrupted: hence several. */
-const SLOW_NS = 1_000_000;
+/** A search may have been interrupted: hence several. */
 const MIN_SLOW = 3;
 const WINDOW_MS = 10_000;
 const MAX_KEPT = 16;
@@ -27,5 +27,5 @@ export class SlowSearches {
 export function isSlowSearch(event: ConnectObserved): boolean {
   const { protocol, result, port_range: ownRange, port_search_ns: searchNs = 0 } = event;
   if (protocol !== "tcp" || result === "EADDRNOTAVAIL" || ownRange !== undefined) return false;
-  return searchNs >= SLOW_NS;
+  return searchNs >= SLOW_PORT_SEARCH_NS;
 }

@@ -12,6 +12,7 @@ import {
   protocolName,
   resultName,
 } from "../events/fields.ts";
+import { SLOW_PORT_SEARCH_NS } from "../events/slow-port-search.ts";
 import { durationBounds, TALLIES } from "./connect_tally.ts";
 import { HASH_SECRET } from "./hash-secret.ts";
 import type { Probe } from "./probe.ts";
@@ -94,13 +95,12 @@ export const connect: Probe = {
     [CONNECT_EVENTS]: connectEventsMode(MODES[connectEvents]),
     config_duration_bounds_ns: durationBounds(),
     config_hash_secret: HASH_SECRET,
+    config_slow_port_search_ns: SLOW_PORT_SEARCH_NS,
   }),
   maps: [TALLIES],
 };
 
 const { EADDRNOTAVAIL, EAGAIN } = constants.errno;
-/** As bpf/connect/event.h has it. */
-const SLOW_PORT_SEARCH_NS = 1_000_000;
 const BIND_BEFORE_CONNECT = enumValue(enums.technique, "bind_before_connect");
 
 /** An ordinary connect, also one that was refused, tells nothing of collisions or ports. */
