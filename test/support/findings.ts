@@ -159,3 +159,17 @@ export function commands({ remedies }: FindingJson): string {
     .flatMap(({ summary, commands: lines, snippets = [] }) => [summary, ...lines, ...snippets])
     .join("\n");
 }
+
+/** What the findings say of these events, `port_bind` those without a peer, after a look at the ports. */
+export async function sceneOf(
+  found: PortQueryResult | undefined,
+  ...events: object[]
+): Promise<Scene> {
+  const scene = new Scene({ queryPorts: () => found });
+  for (const event of events) {
+    const isBind = !("peer" in event);
+    scene.take(isBind ? "port_bind" : "connect", event);
+  }
+  await scene.settle();
+  return scene;
+}
