@@ -30,31 +30,12 @@ struct {
 #endif
 #endif
 
-static __always_inline void push_frame(struct pt_regs *ctx, const struct frame *frame)
-{
-	__u64 key = frame_at_entry(ctx);
-
-	bpf_map_update_elem(&frames, &key, frame, BPF_ANY);
-}
-
-static __always_inline bool pop_frame(struct pt_regs *ctx, struct frame *frame)
-{
-	__u64 key = frame_at_return(ctx);
-	struct frame *found = bpf_map_lookup_elem(&frames, &key);
-
-	if (!found)
-		return false;
-	*frame = *found;
-	bpf_map_delete_elem(&frames, &key);
-	return true;
-}
-
 SEC("kprobe")
 int BPF_KPROBE(kprobe_resolve_clash, struct sk_buff *skb, struct nf_conntrack_tuple_hash *h)
 {
 	struct frame frame = {.skb = skb};
 
-	push_frame(ctx, &frame);
+	push_frame(ctx, &frames, &frame);
 	handle_clash_entry(skb, h);
 	return 0;
 }
@@ -64,7 +45,7 @@ int BPF_KRETPROBE(kretprobe_resolve_clash, int verdict)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_clash_exit(frame.skb, verdict);
 	return 0;
 }
@@ -74,7 +55,7 @@ int BPF_KPROBE(kprobe_confirm, struct sk_buff *skb)
 {
 	struct frame frame = {.skb = skb};
 
-	push_frame(ctx, &frame);
+	push_frame(ctx, &frames, &frame);
 	return 0;
 }
 
@@ -83,7 +64,7 @@ int BPF_KRETPROBE(kretprobe_confirm, int verdict)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_confirm_exit(frame.skb, verdict);
 	return 0;
 }
@@ -103,7 +84,7 @@ int BPF_KPROBE(kprobe_alloc, struct net *net, const struct nf_conntrack_zone *zo
 	__u32 hash = PT_REGS_PARM6(ctx);
 	struct frame frame = {.allocation = {net, zone, original, reply, hash}};
 
-	push_frame(ctx, &frame);
+	push_frame(ctx, &frames, &frame);
 	return 0;
 }
 
@@ -112,7 +93,7 @@ int BPF_KRETPROBE(kretprobe_alloc, struct nf_conn *ct)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame) && is_error((__u64)ct))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)) && is_error((__u64)ct))
 		handle_alloc_failed(&frame.allocation);
 	return 0;
 }

@@ -31,4 +31,26 @@ static __always_inline __u64 frame_at_return(struct pt_regs *ctx)
 	return PT_REGS_SP(ctx);
 }
 
+/* Frames are an LRU hash map by frame_at_entry(): who calls and never returns gives way. */
+static __always_inline void push_frame(struct pt_regs *ctx, void *frames, const void *frame)
+{
+	__u64 key = frame_at_entry(ctx);
+
+	bpf_map_update_elem(frames, &key, frame, BPF_ANY);
+}
+
+/* False where the call began before the probe was attached, or its frame had to give way. */
+static __always_inline bool pop_frame(
+	struct pt_regs *ctx, void *frames, void *frame, const __u32 bytes)
+{
+	__u64 key = frame_at_return(ctx);
+	const void *found = bpf_map_lookup_elem(frames, &key);
+
+	if (!found)
+		return false;
+	__builtin_memcpy(frame, found, bytes);
+	bpf_map_delete_elem(frames, &key);
+	return true;
+}
+
 #endif

@@ -31,25 +31,6 @@ struct {
 	__type(value, __u8);
 } connecting SEC(".maps");
 
-static __always_inline void push_frame(struct pt_regs *ctx, const struct frame *frame)
-{
-	__u64 key = frame_at_entry(ctx);
-
-	bpf_map_update_elem(&frames, &key, frame, BPF_ANY);
-}
-
-static __always_inline bool pop_frame(struct pt_regs *ctx, struct frame *frame)
-{
-	__u64 key = frame_at_return(ctx);
-	struct frame *found = bpf_map_lookup_elem(&frames, &key);
-
-	if (!found)
-		return false;
-	*frame = *found;
-	bpf_map_delete_elem(&frames, &key);
-	return true;
-}
-
 static __always_inline void enter_socket_call(
 	struct pt_regs *ctx, struct socket *sock, struct sockaddr *address)
 {
@@ -57,7 +38,7 @@ static __always_inline void enter_socket_call(
 
 	if (address)
 		bpf_probe_read_kernel(&frame.asked, sizeof(frame.asked), address);
-	push_frame(ctx, &frame);
+	push_frame(ctx, &frames, &frame);
 }
 
 SEC("kprobe")
@@ -72,7 +53,7 @@ int BPF_KRETPROBE(kretprobe_bind, int ret)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_bind(frame.sk, &frame.asked, ret);
 	return 0;
 }
@@ -89,7 +70,7 @@ int BPF_KRETPROBE(kretprobe_bind_v6, int ret)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_bind(frame.sk, &frame.asked, ret);
 	return 0;
 }
@@ -107,7 +88,7 @@ int BPF_KRETPROBE(kretprobe_bind_mptcp, int ret)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_bind(frame.sk, &frame.asked, ret);
 	return 0;
 }
@@ -125,7 +106,7 @@ int BPF_KRETPROBE(kretprobe_listen_mptcp, int ret)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_listen(frame.sk, ret);
 	return 0;
 }
@@ -142,7 +123,7 @@ int BPF_KRETPROBE(kretprobe_listen, int ret)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_listen(frame.sk, ret);
 	return 0;
 }
@@ -173,7 +154,7 @@ int BPF_KPROBE(kprobe_autobind, struct sock *sk)
 	struct frame frame = {.sk = sk};
 
 	frame.by_connect = bpf_map_lookup_elem(&connecting, &thread) != NULL;
-	push_frame(ctx, &frame);
+	push_frame(ctx, &frames, &frame);
 	return 0;
 }
 
@@ -182,7 +163,7 @@ int BPF_KRETPROBE(kretprobe_autobind, int ret)
 {
 	struct frame frame;
 
-	if (pop_frame(ctx, &frame))
+	if (pop_frame(ctx, &frames, &frame, sizeof(frame)))
 		handle_autobind(frame.sk, ret, frame.by_connect);
 	return 0;
 }
