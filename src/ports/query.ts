@@ -9,6 +9,7 @@ import {
 import { openSockDiag } from "../kernel/sock-diag.ts";
 import { readTcpSettings, type TcpSettings } from "../kernel/tcp-settings.ts";
 import type { Principal } from "../util/fair-lru.ts";
+import { NS_PER_MS } from "../util/units.ts";
 import {
   type Claim,
   type ClaimingSocket,
@@ -77,7 +78,6 @@ export type QueryPorts = (query: PortQuery) => Promise<PortQueryResult | undefin
 /** Those with most ports: more programs than that do not fill a range together. */
 const MAX_HOLDERS = 256;
 const MAX_SOCKETS = 16;
-const NS_PER_MS = 1_000_000;
 
 /** Of a port alone, wherever it is. */
 const EVERY_PORT: PortSet = { low: 0, high: 65_535, has: () => true };
