@@ -9,15 +9,11 @@ import type {
   ProbeStatus,
   Readiness,
 } from "../../http/openapi/status.schema.ts";
-import { registerConnectMetrics } from "../../intake/connect-metrics.ts";
 import { Intake } from "../../intake/intake.ts";
-import { registerPortBindMetrics } from "../../intake/port-bind-metrics.ts";
 import { type ProbeState, registerProbeMetrics } from "../../intake/probe-metrics.ts";
-import { registerMissedRuns, registerProgramStats } from "../../intake/program-metrics.ts";
 import { gapBatch } from "../../journal/batch.ts";
 import type { Journal } from "../../journal/journal.ts";
 import { findCgroup2Mount } from "../../kernel/cgroup2.ts";
-import { registerKernelMetrics } from "../../kernel/metrics.ts";
 import { CgroupNames } from "../../names/cgroup-names.ts";
 import { type CgroupName, Cgroups } from "../../names/cgroups.ts";
 import { NetnsNames } from "../../names/netns.ts";
@@ -26,12 +22,11 @@ import { namespaceStatus } from "../../ports/status.ts";
 import { PortTrends } from "../../ports/trend.ts";
 import type { Probe } from "../../probes/probe.ts";
 import type { DaemonContext, KernelStage } from "../daemon.ts";
-import { registerLogMetrics } from "../log/metrics.ts";
 import { WarnOnce } from "../log/warn-once.ts";
 import { LossReport } from "../losses.ts";
 import { Continuity } from "./continuity.ts";
 import { drainCounts, type Legacy, type Life, type LifeCounts, NOTHING } from "./life.ts";
-import { registerRestarts } from "./metrics.ts";
+import { registerRemoteMetrics } from "./metrics.ts";
 import { type Asks, type AsksAndWaits, RemoteNetnsResolver, RemoteScans } from "./remote-kernel.ts";
 import { blindProbes, RemoteState } from "./remote-state.ts";
 
@@ -95,10 +90,16 @@ export class RemoteWatch implements KernelStage {
   }
 
   async start(journal: Journal): Promise<void> {
-    const { logger, findings, clock, registry } = this.#context;
-    const { probes, legacy, waitingChannel } = this.#parts;
+    const { logger, findings, clock, registry, config } = this.#context;
+    const { probes, legacy, waitingChannel, droppedLogLines } = this.#parts;
     this.#journal = journal;
-    this.#registerMetrics();
+    registerProbeMetrics(registry, () => this.#states());
+    registerNamespaceMetrics(registry, this.#scans, this.#portTrends);
+    registerRemoteMetrics(registry, this.#state, {
+      hasProgramStats: config.programStats === "on",
+      droppedLogLines,
+      onError: (error) => this.#warn.tell(error, "kernel counters"),
+    });
     const names = new Cgroups(findCgroup2Mount(), (id) => this.#cgroupNames?.path(id));
     this.#cgroups = names;
     this.#intake = new Intake(
@@ -194,22 +195,6 @@ export class RemoteWatch implements KernelStage {
     }
     for (const { ring } of this.#parts.probes) ring?.close();
     this.#cgroupNames?.close();
-  }
-
-  #registerMetrics(): void {
-    const { registry, config } = this.#context;
-    const warn = (error: unknown) => this.#warn.tell(error, "kernel counters");
-    registerKernelMetrics(registry, async () => (await this.#state.askKernel()).conntrack, warn);
-    registerNamespaceMetrics(registry, this.#scans, this.#portTrends);
-    registerProbeMetrics(registry, () => this.#states());
-    const programs = async () => (await this.#state.askKernel()).programs;
-    registerMissedRuns(registry, programs);
-    registerConnectMetrics(registry, async () => (await this.#state.askKernel()).connects);
-    registerPortBindMetrics(registry, async () => (await this.#state.askKernel()).portBinds);
-    if (config.programStats === "on") registerProgramStats(registry, programs);
-    const dropped = this.#parts.droppedLogLines;
-    registerLogMetrics(registry, async () => (await this.#state.ask()).logLinesDropped + dropped());
-    registerRestarts(registry, async () => (await this.#state.ask()).restarts);
   }
 
   #attached(): Promise<void> {
