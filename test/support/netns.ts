@@ -1,7 +1,7 @@
-import { execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Running, start } from "./commands.ts";
+import { type Limit, type Running, start } from "./commands.ts";
 import { until } from "./until.ts";
 
 export const FAULTS = fileURLToPath(new URL("../../../test/faults/", import.meta.url));
@@ -13,6 +13,7 @@ export class Netns {
   readonly name: string;
   /** Inode number: unique among namespaces that exist now. */
   readonly inum: number;
+  readonly #running = new Set<ChildProcess>();
 
   constructor() {
     this.name = `tw-test-${process.pid}-${++made}`;
@@ -32,7 +33,15 @@ export class Netns {
   }
 
   spawn(command: string, ...args: string[]): Running {
-    return start("ip", ["netns", "exec", this.name, command, ...args]);
+    return this.#start(command, args);
+  }
+
+  #start(command: string, args: readonly string[], limit: Limit = {}): Running {
+    const running = start("ip", ["netns", "exec", this.name, command, ...args], {}, "", limit);
+    const { child } = running;
+    this.#running.add(child);
+    child.once("close", () => this.#running.delete(child));
+    return running;
   }
 
   /** Runs a script of test/faults and returns the JSON that it prints. */
@@ -53,8 +62,8 @@ export class Netns {
     script: string,
     ...args: string[]
   ): Promise<{ readonly made: T; end(): Promise<void> }> {
-    const command = ["netns", "exec", this.name, "python3", `${FAULTS}${script}`, ...args];
-    const { child, done, stdout, stderr } = start("ip", command, {}, "", { keepsInput: true });
+    const command = [`${FAULTS}${script}`, ...args];
+    const { child, done, stdout, stderr } = this.#start("python3", command, { keepsInput: true });
     const isMade = () => stdout().endsWith("\n") || child.exitCode !== null;
     await until(isMade, script);
     if (child.exitCode !== null) throw new Error(`${script} ended: ${stderr()}`);
@@ -65,7 +74,9 @@ export class Netns {
     return { made: JSON.parse(stdout()) as T, end };
   }
 
+  /** With the processes that a failed test has left in it: they would keep the test's own alive. */
   delete(): void {
+    for (const child of this.#running) child.kill("SIGKILL");
     execFileSync("ip", ["netns", "delete", this.name]);
   }
 }
