@@ -104,7 +104,7 @@ struct tuple {
  * connection has its own.
  */
 struct port_key {
-	__u64 netns; /* cookie, or inode number where the kernel has given none */
+	__u64 netns; /* cookie, or before 5.15 inode number */
 	struct endpoint local;
 	struct endpoint peer;
 	__u32 protocol;	   /* IPPROTO_* */

@@ -38,12 +38,15 @@ static __always_inline __u64 net_cookie(struct net *net)
 	return BPF_CORE_READ((struct net___atomic_cookie *)net, net_cookie.counter);
 }
 
-/* For keys: unique also where the kernel has given no cookie yet, though only while it exists. */
+/*
+ * For keys. Before 5.15 it may be given its cookie at any time, so there it is known by its number,
+ * which is unique only while it exists.
+ */
 static __always_inline __u64 net_identity(struct net *net)
 {
-	__u64 cookie = net_cookie(net);
-
-	return cookie ? cookie : BPF_CORE_READ(net, ns.inum);
+	if (bpf_core_field_exists(net->net_cookie))
+		return BPF_CORE_READ(net, net_cookie);
+	return BPF_CORE_READ(net, ns.inum);
 }
 
 /* A network namespace, as records and keys have it. */
@@ -57,7 +60,7 @@ static __always_inline void read_netns_ids(struct netns_ids *ids, struct net *ne
 {
 	ids->cookie = net_cookie(net);
 	ids->inum = BPF_CORE_READ(net, ns.inum);
-	ids->identity = ids->cookie ? ids->cookie : ids->inum;
+	ids->identity = bpf_core_field_exists(net->net_cookie) ? ids->cookie : ids->inum;
 }
 
 /* The same by plain loads, for programs that are given the socket as such. */
@@ -69,7 +72,7 @@ static __always_inline void load_netns_ids(struct netns_ids *ids, struct sock *s
 			      ? net->net_cookie
 			      : ((struct net___atomic_cookie *)net)->net_cookie.counter;
 	ids->inum = net->ns.inum;
-	ids->identity = ids->cookie ? ids->cookie : ids->inum;
+	ids->identity = bpf_core_field_exists(net->net_cookie) ? ids->cookie : ids->inum;
 }
 
 static __always_inline void read_netns(struct event_head *head, struct net *net)

@@ -61,6 +61,12 @@ function tupleKey(localKey: string, peerKey: string | undefined): string {
   return `${localKey} ${peerKey ?? ""}`;
 }
 
+/** No cookie is as large as an inode number of a namespace (PROC_DYNAMIC_FIRST, 0xf0000000). */
+export interface NetnsIdentity {
+  readonly cookie?: bigint | string | undefined;
+  readonly inum?: number | undefined;
+}
+
 /** What the kernel programs note of who opened local ports: bpf/include/port_ledger.h. */
 export class PortLedger {
   readonly #maps: () => readonly BpfMap[];
@@ -70,8 +76,9 @@ export class PortLedger {
     this.#maps = maps;
   }
 
-  /** `netns`: the namespace's cookie, or its inode number where the kernel has none. */
-  openings(netns: bigint, protocol: SocketProtocol): Openings {
+  /** Of a namespace; the kernel programs know it by its inode number before Linux 5.15. */
+  openings({ cookie, inum }: NetnsIdentity, protocol: SocketProtocol): Openings {
+    const netns = [cookie, inum].filter((number) => number !== undefined).map(BigInt);
     const openings = new Openings();
     for (const map of this.#maps()) {
       const { maxEntries } = map.info;
@@ -83,7 +90,6 @@ export class PortLedger {
   }
 }
 
-const WORD_BITS = 32n;
 const WORDS_PER_ENTRY = portEntryLayout.size / Uint32Array.BYTES_PER_ELEMENT;
 
 /** Only those of the namespace are decoded: it may have a few of 81,920. */
@@ -91,15 +97,16 @@ function addThoseOf(
   openings: Openings,
   values: ArrayBuffer,
   count: number,
-  wanted: { readonly netns: bigint; readonly protocol: number },
+  wanted: { readonly netns: readonly bigint[]; readonly protocol: number },
 ): void {
   const views = recordViews(values, 0, values.byteLength);
   const words = new Uint32Array(values);
-  const [low, high] = [Number(BigInt.asUintN(32, wanted.netns)), Number(wanted.netns >> WORD_BITS)];
+  const lows = wanted.netns.map((netns) => Number(BigInt.asUintN(32, netns)));
   for (let index = 0; index < count; index++) {
     const at = index * WORDS_PER_ENTRY;
-    if (words[at] !== low || words[at + 1] !== high) continue;
+    if (!lows.includes(words[at] as number)) continue;
     const { key, opener } = decodePortEntry(views, index * portEntryLayout.size);
+    if (!wanted.netns.includes(key.netns)) continue;
     if (key.protocol !== wanted.protocol || opener.timeNs === 0n) continue;
     const { pid, comm, uid } = opener.process;
     openings.add(key, {

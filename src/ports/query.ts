@@ -87,9 +87,7 @@ export async function queryPorts(
   query: PortQuery,
   ledger: PortLedger,
 ): Promise<PortQueryResult | undefined> {
-  const { cookie, inum } = query.netns;
-  const identity = BigInt(cookie ?? inum ?? 0);
-  const openings = ledger.openings(identity, query.protocol);
+  const openings = ledger.openings(query.netns, query.protocol);
   for await (const place of places(query)) {
     try {
       return await lookInside(place, query, openings);

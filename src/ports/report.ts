@@ -81,12 +81,11 @@ export async function findPortHolders(
   { protocol }: Pick<PortReportQuery, "protocol">,
   ledger: PortLedger,
 ): Promise<readonly PortHolder[]> {
-  const identity = netns.cookie ?? BigInt(netns.inum);
   const diag = inNamespace(netns, openSockDiag);
   try {
     const claims: Claim[] = [];
     for (const one of protocol === undefined ? BOTH : [protocol]) {
-      const openings = ledger.openings(identity, one);
+      const openings = ledger.openings(netns, one);
       const query = { protocol: one, ports: range, openings };
       const found = await retryInterrupted(() => collectClaims(diag, query));
       // A port of UDP is another one than that of TCP.
